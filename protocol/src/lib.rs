@@ -14,10 +14,10 @@
 
 #![forbid(unsafe_code)]
 
-pub mod event;
 pub mod frame;
-pub mod limits;
 pub mod request;
+pub mod event;
+pub mod limits;
 
 pub use event::Event;
 pub use frame::FrameError;

@@ -1,0 +1,171 @@
+//! The command line: what `mantlet` can be told, and how it ends.
+//!
+//! What it is: arguments, exit codes, and the start-up that the commands share.
+//! What it is not: a second pipeline; every command goes through the one.
+//!
+//! Invariants: privileges are given up before a command does anything; standard
+//! output carries a command's result and nothing else.
+
+pub mod start;
+pub mod run;
+pub mod vet;
+pub mod tools;
+pub mod check;
+pub mod doctor;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::outcome::ErrorType;
+
+/// How a command ends, as documented in `mantlet run --help`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Done,
+    /// The tool failed, or something is wrong.
+    Failed,
+    /// The command line can't be understood.
+    Usage,
+    /// The call was refused.
+    Refused,
+    /// The executor or its sandbox can't be used.
+    Unavailable,
+    /// The run's time was up.
+    TimedOut,
+    /// The run was cancelled.
+    Cancelled,
+}
+
+impl Exit {
+    fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Refused => 3,
+            Self::Unavailable => 4,
+            Self::TimedOut => 124,
+            Self::Cancelled => 130,
+        }
+    }
+}
+
+impl From<ErrorType> for Exit {
+    fn from(error: ErrorType) -> Self {
+        match error {
+            ErrorType::Timeout => Self::TimedOut,
+            ErrorType::Cancelled => Self::Cancelled,
+            ErrorType::NotFound
+            | ErrorType::ValidationError
+            | ErrorType::PermissionDenied
+            | ErrorType::ToolDisabled
+            | ErrorType::RateLimited => Self::Refused,
+            ErrorType::ResourceExhausted
+            | ErrorType::CircuitBreakerOpen
+            | ErrorType::ExecutorUnavailable
+            | ErrorType::SandboxUnavailable => Self::Unavailable,
+            ErrorType::ExecutionError | ErrorType::Unknown => Self::Failed,
+        }
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  mantlet run nmap 192.168.1.0/24 --template discovery
+  mantlet run nmap 192.168.1.10 -- -sV -p 22,80
+  mantlet vet nmap 192.168.1.10 --extra-args '-sS -p 80'
+  mantlet doctor
+
+An MCP client such as Claude Desktop starts `mantlet stdio`.";
+
+const CONFIG_HELP: &str = "Configuration file [default: $MCP_CONFIG_FILE, else \
+    ~/.config/mantlet/config.toml, else /etc/mantlet/config.toml]";
+
+/// Runs network diagnostic tools on lab networks, confined, for people and AI assistants
+#[derive(Debug, Parser)]
+#[command(name = "mantlet", version, after_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    #[arg(long, global = true, value_name = "FILE", help = CONFIG_HELP)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the Model Context Protocol on standard input and output
+    Stdio,
+    /// Run a tool and show what it found
+    Run(run::RunArgs),
+    /// Say whether a call would be allowed, and what would run; runs nothing
+    Vet(vet::VetArgs),
+    /// List the tools and what each may do
+    Tools(JsonFlag),
+    /// Check configuration and profiles, and show what is in effect
+    Check(check::CheckArgs),
+    /// Find out what works on this machine, what does not, and why
+    Doctor(JsonFlag),
+}
+
+/// Whether to print for programs.
+#[derive(Debug, Args)]
+pub struct JsonFlag {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The call that `run` and `vet` share.
+#[derive(Debug, Args)]
+pub struct CallArgs {
+    /// Start from one of the tool's templates; `mantlet tools` lists them
+    #[arg(long, value_name = "NAME")]
+    pub template: Option<String>,
+    /// Arguments of the tool
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<String>,
+}
+
+/// The program: parses, starts, runs one command.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are results; anything else is a usage error.
+            let exit = if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
+            return match error.print() {
+                Ok(()) => exit.code().into(),
+                Err(_) => Exit::Failed.code().into(),
+            };
+        }
+    };
+    let exit = match cli.command {
+        Command::Stdio => start::stdio(cli.config.as_deref()),
+        Command::Run(args) => run::command(cli.config.as_deref(), args),
+        Command::Vet(args) => vet::command(cli.config.as_deref(), args),
+        Command::Tools(flag) => tools::command(cli.config.as_deref(), &flag),
+        Command::Check(args) => check::command(cli.config.as_deref(), &args),
+        Command::Doctor(flag) => doctor::command(cli.config.as_deref(), &flag),
+    };
+    exit.code().into()
+}
+
+/// Prints to standard output. A reader that went away is no failure of ours.
+pub(crate) fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+}
+
+/// Prints a line to standard error.
+pub(crate) fn complain(text: &str) {
+    let mut out = std::io::stderr().lock();
+    drop(writeln!(out, "mantlet: {text}"));
+}

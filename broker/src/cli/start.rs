@@ -1,0 +1,164 @@
+//! Start-up that the commands share, and `mantlet stdio`.
+//!
+//! What it is: configuration, logging, giving up privileges, profiles, engine.
+//! What it is not: a command's own work.
+//!
+//! Invariants: the order is: read configuration (as whoever started us), give
+//! up privileges, then everything else.
+
+use std::path::Path;
+
+use sandbox_profiles::ProfileSet;
+use sandbox_profiles::load::{self, OwnerRule};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{Exit, complain};
+use crate::config::{ExecutorPlace, Settings};
+use crate::executor::Executor;
+use crate::pipeline::Engine;
+use crate::{identity, observe, transport};
+
+/// Configuration and profiles, read; privileges given up.
+#[derive(Debug)]
+pub struct Ready {
+    /// The settings in effect.
+    pub settings: Settings,
+    /// The profiles that loaded.
+    pub profiles: ProfileSet,
+    /// What is wrong with those that did not.
+    pub profile_errors: Vec<String>,
+}
+
+/// Who the logs are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Logs {
+    /// A service's log: as configured.
+    Service,
+    /// A person at a terminal: only what is wrong.
+    Person,
+}
+
+/// Reads configuration and profiles and gives up privileges.
+///
+/// # Errors
+///
+/// The exit to end with; the reason has been printed.
+pub fn ready(config: Option<&Path>, logs: Logs) -> Result<Ready, Exit> {
+    let settings = Settings::load(config, |name| std::env::var(name).ok()).map_err(|error| {
+        complain(&with_cause(&error));
+        Exit::Usage
+    })?;
+    let set_by_person = std::env::var_os("LOG_LEVEL").is_some();
+    match logs {
+        Logs::Person if !set_by_person => observe::logging::start("error", "text"),
+        Logs::Person | Logs::Service => {
+            observe::logging::start(&settings.log_level, &settings.log_format);
+        }
+    }
+    let account = identity::give_up_privileges().map_err(|error| {
+        complain(&with_cause(&error));
+        Exit::Unavailable
+    })?;
+    if let Some(account) = account {
+        tracing::info!(
+            account,
+            "started as root; root was given up for this account"
+        );
+    }
+    // The broker's copy only decides early: the executor checks ownership of its own.
+    let loaded = load::installed(&settings.profiles, OwnerRule::Unchecked);
+    let profile_errors: Vec<_> = loaded.errors.iter().map(ToString::to_string).collect();
+    for error in &profile_errors {
+        tracing::error!("{error}");
+    }
+    Ok(Ready {
+        settings,
+        profiles: loaded.profiles,
+        profile_errors,
+    })
+}
+
+impl Ready {
+    /// The engine, with its executor started. Needs a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// The exit to end with; the reason has been printed.
+    pub fn engine(self) -> Result<Engine, Exit> {
+        let settings = self.settings;
+        let place = &settings.executor;
+        let started = Executor::start(place, &settings.scope_config, &settings.profiles);
+        let executor = started.map_err(|error| {
+            complain(&with_cause(&error));
+            Exit::Unavailable
+        })?;
+        if matches!(settings.executor, ExecutorPlace::Embedded(_)) {
+            tracing::debug!(socket = %executor.socket().display(), "embedded executor started");
+        }
+        Ok(Engine::new(settings, self.profiles, executor))
+    }
+}
+
+/// A runtime for one command.
+///
+/// # Errors
+///
+/// The exit to end with; the reason has been printed.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Exit> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            complain(&format!("can't start: {error}"));
+            Exit::Failed
+        })
+}
+
+/// A token that SIGTERM and SIGINT cancel. Needs a tokio runtime.
+pub fn on_signals() -> CancellationToken {
+    let token = CancellationToken::new();
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let token = token.clone();
+        match signal(kind) {
+            Ok(mut signals) => {
+                tokio::spawn(async move {
+                    if signals.recv().await.is_some() {
+                        token.cancel();
+                    }
+                });
+            }
+            Err(error) => tracing::warn!(%error, "a signal can't be watched; it ends us at once"),
+        }
+    }
+    token
+}
+
+/// `mantlet stdio`.
+pub fn stdio(config: Option<&Path>) -> Exit {
+    let served = ready(config, Logs::Service).and_then(|ready| {
+        let runtime = runtime()?;
+        let exit = runtime.block_on(async {
+            let engine = ready.engine()?;
+            let shutdown = on_signals();
+            let served = transport::stdio::serve(engine.clone(), shutdown).await;
+            engine.stop().await;
+            served.map_err(|error| {
+                complain(&with_cause(&error));
+                Exit::Failed
+            })
+        });
+        // A blocked look-up or a closed standard input must not hold the end up.
+        runtime.shutdown_background();
+        exit
+    });
+    served.err().unwrap_or(Exit::Done)
+}
+
+/// An error and what caused it, in one line.
+fn with_cause(error: &dyn std::error::Error) -> String {
+    error
+        .source()
+        .map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+}

@@ -1,0 +1,149 @@
+//! The executor that this broker uses: embedded or installed as a service.
+//!
+//! What it is: one place that knows the socket, and who is responsible for what
+//! listens there.
+//! What it is not: a connection; each run opens its own.
+//!
+//! Invariants: an embedded executor ends with this value.
+
+use std::path::{Path, PathBuf};
+
+use protocol::event::{RefusalKind, Refused};
+use sandbox_profiles::scope::ScopeConfig;
+use tokio::sync::Mutex;
+
+use crate::config::ExecutorPlace;
+use crate::embedded::{Embedded, EmbeddedError};
+use crate::executor_client::{ClientError, Connection};
+use crate::outcome::{CallError, ErrorType};
+
+/// An executor.
+#[derive(Debug)]
+pub struct Executor {
+    socket: PathBuf,
+    embedded: Option<Mutex<Option<Embedded>>>,
+}
+
+impl Executor {
+    /// Starts an embedded executor, or notes where the system's is.
+    ///
+    /// # Errors
+    ///
+    /// Where an embedded one can't be started.
+    pub fn start(
+        place: &ExecutorPlace,
+        scope: &ScopeConfig,
+        profiles: &[PathBuf],
+    ) -> Result<Self, EmbeddedError> {
+        match place {
+            ExecutorPlace::System(socket) => Ok(Self {
+                socket: socket.clone(),
+                embedded: None,
+            }),
+            ExecutorPlace::Embedded(program) => {
+                let embedded = Embedded::start(program.as_deref(), scope, profiles)?;
+                let socket = embedded.socket();
+                Ok(Self {
+                    socket,
+                    embedded: Some(Mutex::new(Some(embedded))),
+                })
+            }
+        }
+    }
+
+    /// No executor: for commands that only vet.
+    pub fn none() -> Self {
+        Self {
+            socket: PathBuf::from("/nonexistent"),
+            embedded: None,
+        }
+    }
+
+    /// `embedded` or `system`.
+    pub fn mode(&self) -> &'static str {
+        if self.embedded.is_some() {
+            "embedded"
+        } else {
+            "system"
+        }
+    }
+
+    /// Where it listens.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Opens a connection for one run or one inspection.
+    ///
+    /// # Errors
+    ///
+    /// As clients see it: with what to do.
+    pub async fn open(&self) -> Result<Connection, CallError> {
+        match Connection::open(&self.socket).await {
+            Ok(connection) => Ok(connection),
+            Err(error) => Err(self.worded(&error).await),
+        }
+    }
+
+    /// A client error as clients see it.
+    pub async fn worded(&self, error: &ClientError) -> CallError {
+        if let ClientError::Refused(refused) = error {
+            return refusal(refused);
+        }
+        let mut message = error.to_string();
+        if let Some(cause) = std::error::Error::source(error) {
+            message = format!("{message}: {cause}");
+        }
+        let trouble = match &self.embedded {
+            Some(embedded) => embedded.lock().await.as_ref().and_then(Embedded::trouble),
+            None => None,
+        };
+        if let Some(trouble) = trouble {
+            message = format!("{message}; its last words: {trouble}");
+        }
+        let remedy = match self.mode() {
+            "embedded" => {
+                "it is restarted by itself; call again, and run `mantlet doctor` if this goes on"
+            }
+            _ => {
+                "see `systemctl status mantlet-executor.socket mantlet-executor.service`, and run `mantlet doctor`"
+            }
+        };
+        CallError::new(ErrorType::ExecutorUnavailable, message, remedy)
+    }
+
+    /// Ends an embedded executor and its runs.
+    pub async fn stop(&self) {
+        if let Some(embedded) = &self.embedded
+            && let Some(embedded) = embedded.lock().await.take()
+        {
+            embedded.stop().await;
+        }
+    }
+}
+
+/// An executor's refusal as clients see it.
+fn refusal(refused: &Refused) -> CallError {
+    let error_type = match refused.kind {
+        RefusalKind::NotVetted => ErrorType::ValidationError,
+        RefusalKind::CapabilityNotHeld | RefusalKind::PeerNotAllowed => ErrorType::PermissionDenied,
+        RefusalKind::Busy => ErrorType::ResourceExhausted,
+        RefusalKind::UnknownTool | RefusalKind::ToolUnavailable => ErrorType::NotFound,
+        RefusalKind::SandboxUnavailable => ErrorType::SandboxUnavailable,
+        RefusalKind::SpawnFailed => ErrorType::ExecutionError,
+        RefusalKind::Draining | RefusalKind::ProtocolMismatch => ErrorType::ExecutorUnavailable,
+        RefusalKind::Malformed | RefusalKind::OutOfTurn => ErrorType::Unknown,
+    };
+    let error = CallError::new(error_type, refused.message.clone(), refused.remedy.clone());
+    let error = error.with("refused_by", "executor");
+    let error = if refused.rule.is_empty() {
+        error
+    } else {
+        error.with("rule", refused.rule.clone())
+    };
+    if refused.offending.is_empty() {
+        error
+    } else {
+        error.with("offending", refused.offending.clone())
+    }
+}

@@ -1,0 +1,28 @@
+//! Mantlet's broker: takes calls from people and models, vets them, and has the
+//! executor run them.
+//!
+//! What it is: one pipeline, and the surfaces that translate to and from it.
+//! What it is not: privileged. It holds no capability, and starts no process but
+//! an embedded executor.
+//!
+//! Invariants: data flows one way: transport → mcp or cli → pipeline →
+//! `executor_client`; `observe` is a leaf.
+
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod transport;
+pub mod mcp;
+
+pub mod pipeline;
+pub mod executor;
+pub mod embedded;
+pub mod executor_client;
+
+pub mod results;
+pub mod outcome;
+pub mod config;
+pub mod identity;
+pub mod observe;
+
+pub use cli::main;

@@ -1,0 +1,5 @@
+//! The program `mantlet`; everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    broker::main()
+}

@@ -1,0 +1,95 @@
+//! The tools that a client is shown.
+//!
+//! What it is: one MCP tool per profile, made once.
+//! What it is not: the tools' rules; profile and scope are, and vetting reads
+//! those again for every call.
+//!
+//! Invariants: in the profiles' order, which is stable; no name twice.
+
+use std::sync::Arc;
+
+use rmcp::ErrorData;
+use rmcp::model::{Tool, ToolAnnotations};
+use sandbox_profiles::nearest::nearest;
+use sandbox_profiles::profile::ParameterKind;
+use sandbox_profiles::{Profile, Scope};
+use serde_json::json;
+
+use super::words::{self, listed};
+use super::{input_schema, output_schema};
+
+/// All tools of a server.
+#[derive(Debug)]
+pub(super) struct Catalogue(Vec<Tool>);
+
+impl Catalogue {
+    pub(super) fn new(profiles: &[&Profile], scope: &Scope) -> Self {
+        Self(
+            profiles
+                .iter()
+                .map(|profile| tool(profile, scope))
+                .collect(),
+        )
+    }
+
+    pub(super) fn list(&self) -> Vec<Tool> {
+        self.0.clone()
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Tool> {
+        self.0.iter().find(|tool| tool.name == name)
+    }
+
+    /// The answer to a call of a tool that is not listed.
+    pub(super) fn unknown(&self, name: &str) -> ErrorData {
+        let names = || self.0.iter().map(|tool| tool.name.as_ref());
+        let asked: String = name.chars().take(64).collect();
+        let remedy = match nearest(&asked, names()) {
+            Some(meant) => format!("did you mean {meant}?"),
+            None => format!("the tools are {}", listed(names())),
+        };
+        let data = json!({
+            "error_type": "not_found",
+            "offending": asked,
+            "recovery_suggestion": remedy,
+        });
+        ErrorData::invalid_params(format!("unknown tool {asked:?}; {remedy}"), Some(data))
+    }
+}
+
+fn tool(profile: &Profile, scope: &Scope) -> Tool {
+    let input = Arc::new(input_schema::schema(profile, scope));
+    let output = Arc::new(output_schema::schema(profile));
+    let annotations = ToolAnnotations::with_title(profile.title.clone())
+        .read_only(!(scope.allows_intrusive() && may_intrude(profile)))
+        .destructive(false)
+        .idempotent(true)
+        .open_world(true);
+    Tool::new(
+        profile.name.clone(),
+        words::description(profile, scope),
+        input,
+    )
+    .with_title(profile.title.clone())
+    .with_raw_output_schema(output)
+    .with_annotations(annotations)
+}
+
+/// Whether a policy that allows it makes intrusive calls of this tool possible.
+fn may_intrude(profile: &Profile) -> bool {
+    let names = |kind: &ParameterKind| match kind {
+        ParameterKind::Names { intrusive, .. } => !intrusive.is_empty(),
+        ParameterKind::Boolean
+        | ParameterKind::Integer { .. }
+        | ParameterKind::Duration { .. }
+        | ParameterKind::Ports { .. }
+        | ParameterKind::Choice { .. }
+        | ParameterKind::Addresses { .. }
+        | ParameterKind::Text => false,
+    };
+    profile.flags.iter().any(|flag| flag.intrusive)
+        || profile
+            .parameters
+            .iter()
+            .any(|parameter| parameter.intrusive || names(&parameter.kind))
+}

@@ -1,0 +1,3 @@
+//! What operators see of the broker. A leaf: nothing here decides anything.
+
+pub mod logging;

@@ -1,0 +1,230 @@
+//! What a call came to: the one shape that every surface translates.
+//!
+//! What it is not: a decision. The pipeline decides; the surfaces render.
+//!
+//! Invariants: a failure always carries its kind, its reason and a remedy; text
+//! from a tool has been neutralised before it gets here.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::results::neutralise;
+
+/// Most characters of a call's tool or target that an error repeats.
+const ASKED_CHARS_MAX: usize = 256;
+
+/// The kinds of failure that clients may branch on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorType {
+    /// The run's time was up.
+    Timeout,
+    /// No such tool, template, name or program.
+    NotFound,
+    /// The call breaks a rule.
+    ValidationError,
+    /// The tool could not be run, or crashed.
+    ExecutionError,
+    /// Too many calls at once.
+    ResourceExhausted,
+    /// The tool failed too often lately.
+    CircuitBreakerOpen,
+    /// The policy or the capabilities held don't allow the call.
+    PermissionDenied,
+    /// Too many calls in too short a time.
+    RateLimited,
+    /// The tool is switched off.
+    ToolDisabled,
+    /// The executor can't be reached, or went away.
+    ExecutorUnavailable,
+    /// A layer of the sandbox can't be applied, so nothing ran.
+    SandboxUnavailable,
+    /// The client cancelled.
+    Cancelled,
+    /// A fault of ours; the log has more.
+    Unknown,
+}
+
+impl ErrorType {
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::NotFound => "not_found",
+            Self::ValidationError => "validation_error",
+            Self::ExecutionError => "execution_error",
+            Self::ResourceExhausted => "resource_exhausted",
+            Self::CircuitBreakerOpen => "circuit_breaker_open",
+            Self::PermissionDenied => "permission_denied",
+            Self::RateLimited => "rate_limited",
+            Self::ToolDisabled => "tool_disabled",
+            Self::ExecutorUnavailable => "executor_unavailable",
+            Self::SandboxUnavailable => "sandbox_unavailable",
+            Self::Cancelled => "cancelled",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A failure, as REST, MCP and the terminal show it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CallError {
+    /// The kind.
+    pub error_type: ErrorType,
+    /// The reason, for people.
+    pub message: String,
+    /// What to do next.
+    pub recovery_suggestion: String,
+    /// When, in UTC.
+    pub timestamp: Timestamp,
+    /// The tool asked for.
+    pub tool_name: String,
+    /// The target asked for.
+    pub target: String,
+    /// Facts for programs: the rule, the offending part, the nearest call, ….
+    pub metadata: Map<String, Value>,
+}
+
+impl CallError {
+    /// An error of this moment without metadata.
+    pub fn new(
+        error_type: ErrorType,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            error_type,
+            message: message.into(),
+            recovery_suggestion: remedy.into(),
+            timestamp: Timestamp::now(),
+            tool_name: String::new(),
+            target: String::new(),
+            metadata: Map::new(),
+        }
+    }
+
+    /// The same error, with what was asked for: a caller's own text, so made
+    /// harmless for logs, terminals and line-wise readers, and bounded.
+    #[must_use]
+    pub fn about(mut self, tool: &str, target: &str) -> Self {
+        self.tool_name = neutralise::line(tool, ASKED_CHARS_MAX);
+        self.target = neutralise::line(target, ASKED_CHARS_MAX);
+        self
+    }
+
+    /// The same error, with one more fact.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.metadata.insert(key.to_owned(), value.into());
+        self
+    }
+}
+
+/// How far a run got before it ended. Absent where nothing ran.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RunFacts {
+    /// The tool's exit code; 124 after a timeout, 128 + n after signal n.
+    pub returncode: Option<i32>,
+    /// Its time was up.
+    pub timed_out: bool,
+    /// Readable standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+    /// Standard output is not whole.
+    pub truncated_stdout: bool,
+    /// Standard error is not whole.
+    pub truncated_stderr: bool,
+    /// The parsed result, or null.
+    pub structured: Value,
+    /// What matters, in few words, for a model.
+    pub summary: String,
+    /// The executor's receipt, or null.
+    pub sandbox: Value,
+    /// Counters: bytes seen, processor time, memory, ….
+    pub counters: Map<String, Value>,
+    /// Standard output as the tool wrote it: the artefact. Not part of the JSON.
+    pub raw_stdout: Vec<u8>,
+}
+
+/// The end of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// Names this run.
+    pub run_id: String,
+    /// The caller's name for it, or one of ours.
+    pub correlation_id: String,
+    /// The tool's name.
+    pub tool: String,
+    /// The target as the caller gave it.
+    pub target: String,
+    /// The argv that ran or would have run; empty when the call was refused earlier.
+    pub argv: Vec<String>,
+    /// What it was aimed at, in canonical form; names with the address they were pinned to.
+    pub targets: Vec<String>,
+    /// What vetting changed or added, for people.
+    pub notes: Vec<String>,
+    /// When the call came in, in UTC.
+    pub started_at: Timestamp,
+    /// Seconds from then to the end, waiting included.
+    pub execution_time: f64,
+    /// What the run did, as far as it got.
+    pub facts: RunFacts,
+    /// Why it failed, if it did.
+    pub error: Option<CallError>,
+}
+
+impl Outcome {
+    /// The whole as one JSON object: the fields of a result, and after a
+    /// failure those of the error too.
+    pub fn to_json(&self) -> Value {
+        let facts = &self.facts;
+        let mut metadata = facts.counters.clone();
+        if !self.notes.is_empty() {
+            metadata.insert("notes".into(), json!(self.notes));
+        }
+        let mut object = json!({
+            "run_id": self.run_id,
+            "correlation_id": self.correlation_id,
+            "tool": self.tool,
+            "argv": self.argv,
+            "targets": self.targets,
+            "started_at": self.started_at,
+            "execution_time": self.execution_time,
+            "returncode": facts.returncode,
+            "timed_out": facts.timed_out,
+            "stdout": facts.stdout,
+            "stderr": facts.stderr,
+            "truncated_stdout": facts.truncated_stdout,
+            "truncated_stderr": facts.truncated_stderr,
+            "structured": facts.structured,
+            "sandbox": facts.sandbox,
+            "error": null,
+            "error_type": null,
+        });
+        let Some(fields) = object.as_object_mut() else {
+            return object;
+        };
+        if let Some(error) = &self.error {
+            metadata.extend(error.metadata.clone());
+            fields.insert("error".into(), json!(error.message));
+            fields.insert("error_type".into(), json!(error.error_type.as_str()));
+            fields.insert("message".into(), json!(error.message));
+            fields.insert(
+                "recovery_suggestion".into(),
+                json!(error.recovery_suggestion),
+            );
+            fields.insert("timestamp".into(), json!(error.timestamp));
+            fields.insert("tool_name".into(), json!(error.tool_name));
+            fields.insert("target".into(), json!(error.target));
+        }
+        fields.insert("metadata".into(), Value::Object(metadata));
+        object
+    }
+
+    /// Whether a tool was started at all.
+    pub fn ran(&self) -> bool {
+        !self.facts.sandbox.is_null()
+    }
+}

@@ -1,0 +1,228 @@
+//! A call as a client makes it, before anything is believed.
+//!
+//! What it is: the fields of the API (ARG1) and their decoding from JSON.
+//! What it is not: vetting; sandbox-profiles does that.
+//!
+//! Invariants: unknown fields are kept as parameters, and vetting refuses those
+//! that the tool's profile doesn't have; nothing is dropped on the way.
+
+use sandbox_profiles::vet::{Arguments, ParamValue};
+use serde_json::{Map, Value};
+
+use crate::outcome::{CallError, ErrorType};
+
+/// Longest correlation id, in characters.
+pub const CORRELATION_ID_MAX: usize = 64;
+
+/// One request to run a tool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// A profile's name or alias.
+    pub tool: String,
+    /// Address, network or name, as typed.
+    pub target: String,
+    /// Extra arguments.
+    pub arguments: Arguments,
+    /// A template of the profile.
+    pub template: Option<String>,
+    /// Seconds until the run is ended.
+    pub timeout_sec: Option<u64>,
+    /// The caller's name for this call.
+    pub correlation_id: Option<String>,
+    /// Typed parameters by name.
+    pub parameters: Vec<(String, ParamValue)>,
+}
+
+impl Call {
+    /// A call without anything optional.
+    pub fn new(tool: &str, target: &str) -> Self {
+        Self {
+            tool: tool.to_owned(),
+            target: target.to_owned(),
+            arguments: Arguments::Text(String::new()),
+            template: None,
+            timeout_sec: None,
+            correlation_id: None,
+            parameters: Vec::new(),
+        }
+    }
+
+    /// Decodes the arguments of a call to `tool`.
+    ///
+    /// # Errors
+    ///
+    /// Names the field whose type or range is wrong.
+    pub fn from_json(tool: &str, fields: &Map<String, Value>) -> Result<Self, CallError> {
+        let mut call = Self::new(tool, "");
+        let mut target = None;
+        for (name, value) in fields {
+            match name.as_str() {
+                "target" => target = Some(text(name, value)?),
+                // As if it were absent, which is how some clients spell absence.
+                "extra_args" | "template" | "timeout_sec" | "correlation_id" if value.is_null() => {
+                }
+                "extra_args" => call.arguments = Arguments::Text(text(name, value)?),
+                "template" => call.template = Some(text(name, value)?),
+                "timeout_sec" => call.timeout_sec = Some(timeout(value)?),
+                "correlation_id" => call.correlation_id = Some(correlation_id(value)?),
+                _ => call
+                    .parameters
+                    .push((name.clone(), parameter(name, value)?)),
+            }
+        }
+        call.target = target.ok_or_else(|| {
+            invalid(
+                "target",
+                "is missing",
+                "give `target`: an address, a network or a name",
+            )
+        })?;
+        Ok(call)
+    }
+
+    /// Decodes one call that names its tool in the field `tool`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Call::from_json`], and where `tool` is missing or no text.
+    pub fn from_json_line(line: &Value) -> Result<Self, CallError> {
+        let Some(object) = line.as_object() else {
+            return Err(invalid(
+                "call",
+                "is not a JSON object",
+                "give {\"tool\": …, \"target\": …}",
+            ));
+        };
+        let mut fields = object.clone();
+        let tool = fields
+            .remove("tool")
+            .ok_or_else(|| invalid("tool", "is missing", "give the tool's name as `tool`"))?;
+        Self::from_json(&text("tool", &tool)?, &fields)
+    }
+}
+
+fn text(name: &str, value: &Value) -> Result<String, CallError> {
+    let text = value.as_str().map(str::to_owned);
+    text.ok_or_else(|| invalid(name, "is not a text", "give it as a JSON string"))
+}
+
+/// ARG1: 1 to 3,600 whole seconds.
+fn timeout(value: &Value) -> Result<u64, CallError> {
+    // A JSON number such as 30.0 is the whole number 30.
+    let whole = value.as_u64().or_else(|| {
+        let float = value
+            .as_f64()
+            .filter(|float| (1.0..=3600.0).contains(float))?;
+        (1..=3600_u32)
+            .find(|n| (f64::from(*n) - float).abs() < f64::EPSILON)
+            .map(u64::from)
+    });
+    whole
+        .filter(|seconds| (1..=3600).contains(seconds))
+        .ok_or_else(|| {
+            invalid(
+                "timeout_sec",
+                "is not a whole number from 1 to 3600",
+                "give seconds, 1 to 3600",
+            )
+        })
+}
+
+fn correlation_id(value: &Value) -> Result<String, CallError> {
+    let id = text("correlation_id", value)?;
+    let fits = !id.is_empty()
+        && id.chars().count() <= CORRELATION_ID_MAX
+        && id.chars().all(|c| c.is_ascii_graphic());
+    if fits {
+        return Ok(id);
+    }
+    let remedy = "give 1 to 64 printable ASCII characters without spaces, or leave it out";
+    Err(invalid("correlation_id", "is out of bounds", remedy))
+}
+
+fn parameter(name: &str, value: &Value) -> Result<ParamValue, CallError> {
+    match value {
+        Value::Bool(flag) => Ok(ParamValue::Flag(*flag)),
+        Value::String(text) => Ok(ParamValue::Text(text.clone())),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => Ok(ParamValue::Integer(whole)),
+            // Fractions (`interval: 0.5`) are read by the flag's own rule, as text.
+            (None, Some(float)) => Ok(ParamValue::Text(float.to_string())),
+            (None, None) => Err(invalid(name, "is no number", "give a number")),
+        },
+        Value::Array(items) => {
+            let items: Result<_, _> = items.iter().map(|item| parameter(name, item)).collect();
+            items.map(ParamValue::List)
+        }
+        Value::Null | Value::Object(_) => {
+            let remedy = "give true, false, a number, a text or a list of these, or leave it out";
+            Err(invalid(name, "has a type that no parameter takes", remedy))
+        }
+    }
+}
+
+fn invalid(name: &str, what: &str, remedy: &str) -> CallError {
+    CallError::new(ErrorType::ValidationError, format!("{name} {what}"), remedy)
+        .with("rule", "ARG1")
+        .with("offending", name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn decodes_the_fields_of_the_api() {
+        let line = json!({"tool": "nmap", "target": "10.0.0.1", "extra_args": "-sV", "template": "quick",
+            "timeout_sec": 30, "correlation_id": "a-1", "ports": "80", "open_only": true, "top_ports": 5});
+        let call = Call::from_json_line(&line).unwrap();
+        assert_eq!(call.arguments, Arguments::Text("-sV".into()));
+        assert_eq!(call.timeout_sec, Some(30));
+        assert_eq!(call.parameters.len(), 3, "the rest are typed parameters");
+    }
+
+    #[test]
+    fn refuses_fields_of_the_wrong_type_or_range() {
+        let cases = [
+            (json!({"target": "10.0.0.1"}), "tool", "no tool"),
+            (json!({"tool": "nmap"}), "target", "no target"),
+            (json!({"tool": "nmap", "target": 5}), "target", "a number"),
+            (
+                json!({"tool": "nmap", "target": "x", "timeout_sec": 0}),
+                "timeout_sec",
+                "too short",
+            ),
+            (
+                json!({"tool": "nmap", "target": "x", "timeout_sec": 1e12}),
+                "timeout_sec",
+                "too long",
+            ),
+            (
+                json!({"tool": "nmap", "target": "x", "timeout_sec": "5"}),
+                "timeout_sec",
+                "a text",
+            ),
+            (
+                json!({"tool": "nmap", "target": "x", "correlation_id": "a\nb"}),
+                "correlation_id",
+                "forges log lines",
+            ),
+            (
+                json!({"tool": "nmap", "target": "x", "correlation_id": "a".repeat(65)}),
+                "correlation_id",
+                "too long",
+            ),
+            (
+                json!({"tool": "nmap", "target": "x", "ports": {"a": 1}}),
+                "ports",
+                "an object",
+            ),
+            (json!([1]), "call", "no object"),
+        ];
+        for (line, field, why) in cases {
+            let error = Call::from_json_line(&line).unwrap_err();
+            assert_eq!(error.metadata["offending"], field, "{why}");
+        }
+    }
+}

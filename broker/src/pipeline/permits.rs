@@ -1,0 +1,137 @@
+//! Permits: the right to one run of a tool, and to one call at all.
+//!
+//! What it is: per tool, a bound on runs at once and a bounded queue before it.
+//! What it is not: a rate limit.
+//!
+//! Invariants: a permit is freed by being dropped, and in no other way; a call
+//! that finds the queue full is refused at once; waiting ends at the deadline.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use sandbox_profiles::Profile;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+
+use crate::outcome::{CallError, ErrorType};
+
+/// The right to run one tool once.
+#[derive(Debug)]
+pub struct Permit {
+    _run: OwnedSemaphorePermit,
+}
+
+/// One tool's runs and queue.
+#[derive(Debug)]
+struct Gate {
+    runs: Arc<Semaphore>,
+    waiting: AtomicU32,
+    queue_max: u32,
+}
+
+/// All gates.
+#[derive(Debug)]
+pub struct Permits {
+    gates: HashMap<String, Gate>,
+    calls: Arc<Semaphore>,
+}
+
+impl Permits {
+    /// Gates for these profiles, and for `calls_max` calls altogether.
+    pub fn new<'a>(
+        profiles: impl Iterator<Item = &'a Profile>,
+        calls_max: usize,
+        concurrency: Option<u32>,
+    ) -> Self {
+        let gate = |profile: &Profile| {
+            let runs = concurrency.unwrap_or(profile.run.concurrency);
+            let runs = runs.min(profile.run.concurrency_max);
+            let runs = usize::try_from(runs).unwrap_or(1).max(1);
+            let gate = Gate {
+                runs: Arc::new(Semaphore::new(runs)),
+                waiting: AtomicU32::new(0),
+                queue_max: profile.run.queue,
+            };
+            (profile.name.clone(), gate)
+        };
+        Self {
+            gates: profiles.map(gate).collect(),
+            calls: Arc::new(Semaphore::new(calls_max)),
+        }
+    }
+
+    /// The right to be a call under way, or a refusal at once.
+    ///
+    /// # Errors
+    ///
+    /// `resource_exhausted` when as many as allowed are under way.
+    pub fn call(&self) -> Result<OwnedSemaphorePermit, CallError> {
+        self.calls.clone().try_acquire_owned().map_err(|_| {
+            CallError::new(
+                ErrorType::ResourceExhausted,
+                "too many calls are under way",
+                "wait for some to end and call again; server.max_calls sets the bound",
+            )
+        })
+    }
+
+    /// Waits for the right to run `tool`, until `deadline` at the longest.
+    ///
+    /// # Errors
+    ///
+    /// `resource_exhausted` when the queue is full or the wait too long.
+    pub async fn run(&self, tool: &str, deadline: Instant) -> Result<Permit, CallError> {
+        let Some(gate) = self.gates.get(tool) else {
+            return Err(exhausted(tool, "has no gate"));
+        };
+        if let Ok(run) = gate.runs.clone().try_acquire_owned() {
+            return Ok(Permit { _run: run });
+        }
+        let place = Place::take(gate).ok_or_else(|| exhausted(tool, "has a full queue"))?;
+        let run = timeout_at(deadline, gate.runs.clone().acquire_owned()).await;
+        drop(place);
+        match run {
+            Ok(Ok(run)) => Ok(Permit { _run: run }),
+            Ok(Err(_)) | Err(_) => Err(exhausted(
+                tool,
+                "was busy for longer than the call's timeout",
+            )),
+        }
+    }
+
+    /// How long a queue may be expected to move: for hints, not promises.
+    pub const RETRY_HINT: Duration = Duration::from_secs(5);
+}
+
+/// A place in a queue, given up on drop, also when the wait is abandoned.
+struct Place<'a>(&'a Gate);
+
+impl<'a> Place<'a> {
+    fn take(gate: &'a Gate) -> Option<Self> {
+        let taken = gate
+            .waiting
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |waiting| {
+                (waiting < gate.queue_max).then(|| waiting.saturating_add(1))
+            });
+        taken.is_ok().then_some(Self(gate))
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn exhausted(tool: &str, what: &str) -> CallError {
+    let remedy = "call again later, or with a longer timeout_sec";
+    let hint = Permits::RETRY_HINT.as_secs();
+    CallError::new(
+        ErrorType::ResourceExhausted,
+        format!("{tool} {what}"),
+        remedy,
+    )
+    .with("retry_after_sec", hint)
+}

@@ -1,0 +1,126 @@
+//! The broker's side of vetting: from a call to an argv that may be sent.
+//!
+//! What it is: the bridge to sandbox-profiles, which decides, and the pinning
+//! of names.
+//! What it is not: a second opinion; it adds no rule.
+//!
+//! Invariants: a vetted call whose name is pinned was checked again with each
+//! address that the name has.
+
+use sandbox_profiles::Profile;
+use sandbox_profiles::refusal::{Detail, Refusal, RefusalKind};
+use sandbox_profiles::vet::{self, VettedRun};
+use serde_json::Value;
+
+use super::call::Call;
+use super::resolve;
+use crate::config::Settings;
+use crate::outcome::{CallError, ErrorType, Outcome};
+
+/// A call that may run.
+#[derive(Debug, Clone)]
+pub struct Vetted<'a> {
+    /// The tool's profile.
+    pub profile: &'a Profile,
+    /// What vetting made of the call.
+    pub run: VettedRun,
+}
+
+impl Vetted<'_> {
+    /// Its targets, canonical; a pinned name with its address.
+    pub fn targets(&self) -> Vec<String> {
+        self.run.targets().iter().map(ToString::to_string).collect()
+    }
+
+    /// How many addresses it is aimed at; unknown while a name is unresolved.
+    pub fn addresses(&self) -> Option<u64> {
+        let sizes = self
+            .run
+            .targets()
+            .iter()
+            .map(|target| Some(target.network()?.size()));
+        let sum: Option<u128> = sizes.sum();
+        sum.and_then(|sum| u64::try_from(sum).ok())
+    }
+
+    /// Writes down what is known by now.
+    pub fn note(&self, outcome: &mut Outcome) {
+        outcome.argv = self.run.argv().to_vec();
+        outcome.targets = self.targets();
+        outcome.notes = self.run.notes().to_vec();
+    }
+}
+
+/// Vets a call against the profile and the broker's scope.
+///
+/// # Errors
+///
+/// The refusal, worded for clients.
+pub fn vet<'a>(
+    settings: &Settings,
+    profile: &'a Profile,
+    call: &Call,
+) -> Result<Vetted<'a>, CallError> {
+    let asked = vet::Call {
+        target: call.target.clone(),
+        arguments: call.arguments.clone(),
+        template: call.template.clone(),
+        parameters: call.parameters.clone(),
+    };
+    let run = vet::vet(profile, &settings.scope, &asked).map_err(|refusal| worded(&refusal))?;
+    Ok(Vetted { profile, run })
+}
+
+/// Resolves the call's name, if its target is one, and pins the run to one of
+/// its addresses, all of which must be in scope.
+///
+/// # Errors
+///
+/// Where the name can't be resolved, or one of its addresses is out of scope.
+pub async fn pin<'a>(settings: &Settings, vetted: Vetted<'a>) -> Result<Vetted<'a>, CallError> {
+    let Some(name) = vetted.run.unresolved().map(str::to_owned) else {
+        return Ok(vetted);
+    };
+    let answers = resolve::addresses(&name).await?;
+    let run = vetted
+        .run
+        .pin_answers(vetted.profile, &settings.scope, &answers);
+    let run = run.map_err(|refusal| worded(&refusal).with("name", name))?;
+    Ok(Vetted {
+        profile: vetted.profile,
+        run,
+    })
+}
+
+/// A refusal as clients see it.
+pub fn worded(refusal: &Refusal) -> CallError {
+    let error_type = match refusal.kind {
+        RefusalKind::Validation => ErrorType::ValidationError,
+        RefusalKind::Intrusive | RefusalKind::Capability => ErrorType::PermissionDenied,
+    };
+    let mut error = CallError::new(
+        error_type,
+        refusal.message.as_ref(),
+        refusal.remedy.as_ref(),
+    )
+    .with("rule", refusal.rule.as_ref())
+    .with("offending", refusal.offending.as_ref());
+    if let Some(nearest) = &refusal.nearest {
+        error = error.with("nearest_allowed", nearest.clone());
+    }
+    for (name, detail) in &refusal.detail {
+        let value = match detail {
+            Detail::Integer(number) => Value::from(*number),
+            Detail::Text(text) => Value::from(text.clone()),
+            Detail::List(items) => Value::from(items.clone()),
+            Detail::Map(pairs) => {
+                let pairs = pairs
+                    .iter()
+                    .map(|(key, text)| (key.clone(), Value::from(text.clone())));
+                Value::Object(pairs.collect())
+            }
+        };
+        error = error.with(name, value);
+    }
+    error
+}

@@ -1,0 +1,169 @@
+//! Combining settings: template under call, defaults, conflicts, order.
+//!
+//! Works on typed settings only; knows no target and no policy.
+//!
+//! Invariants: what a call says itself is never dropped, except where another
+//! flag of the call includes it; composing a composed result changes nothing.
+
+use crate::grammar::{self, Settings, Trouble, element_of, render};
+use crate::profile::{Conflict, FlagId, Profile};
+use crate::refusal::Refusal;
+use crate::scope::Scope;
+use crate::target::Target;
+use crate::value::Value;
+
+/// Refuses flags that the call itself can't combine.
+pub(crate) fn check(profile: &Profile, settings: &Settings) -> Result<(), Trouble> {
+    for first in settings.keys() {
+        for (second, _) in settings.range(first..).skip(1) {
+            let Some(conflict) = conflict(profile, settings, *first, *second) else {
+                continue;
+            };
+            let mut kept = settings.clone();
+            kept.remove(second);
+            let refusal = Refusal::new(
+                &conflict.rule,
+                format!("can't be combined: {}", conflict.reason),
+                &format!("{} {}", profile.spelling(*first), profile.spelling(*second)),
+                format!(
+                    "keep one of them: {} or {}",
+                    profile.spelling(*first),
+                    profile.spelling(*second)
+                ),
+            );
+            return Err(Trouble::rewritten(refusal, render(profile, &kept)));
+        }
+    }
+    check_orders(profile, settings)
+}
+
+fn check_orders(profile: &Profile, settings: &Settings) -> Result<(), Trouble> {
+    for order in &profile.orders {
+        let value = |id: FlagId| settings.get(&id).and_then(Value::magnitude);
+        let (Some(low), Some(high)) = (value(order.low), value(order.high)) else {
+            continue;
+        };
+        if low > high {
+            let mut kept = settings.clone();
+            kept.remove(&order.low);
+            let refusal = Refusal::new(
+                "ARG3",
+                order.reason.clone(),
+                &format!(
+                    "{} {}",
+                    profile.spelling(order.low),
+                    profile.spelling(order.high)
+                ),
+                format!(
+                    "give {} a value that is not above that of {}",
+                    profile.spelling(order.low),
+                    profile.spelling(order.high)
+                ),
+            );
+            return Err(Trouble::rewritten(refusal, render(profile, &kept)));
+        }
+    }
+    Ok(())
+}
+
+/// The rule that forbids two flags beside each other, if one does.
+fn conflict<'p>(
+    profile: &'p Profile,
+    settings: &Settings,
+    first: FlagId,
+    second: FlagId,
+) -> Option<&'p Conflict> {
+    profile.conflicts.iter().find(|conflict| {
+        let is = |list: &[FlagId], id: FlagId| list.contains(&id);
+        let clash = if conflict.with.is_empty() {
+            is(&conflict.any_of, first) && is(&conflict.any_of, second)
+        } else {
+            is(&conflict.any_of, first) && is(&conflict.with, second)
+                || is(&conflict.any_of, second) && is(&conflict.with, first)
+        };
+        clash && !conflict.unless.iter().any(|id| settings.contains_key(id))
+    })
+}
+
+/// Puts a template's settings under those of the call. What the call says
+/// itself takes the place of the template's value for the same flag and of
+/// whatever can't be combined with it.
+pub(crate) fn underlay(
+    profile: &Profile,
+    template: &Settings,
+    call: &Settings,
+    notes: &mut Vec<String>,
+) -> Settings {
+    let mut settings = call.clone();
+    for (id, value) in template {
+        if let Some(own) = call.get(id) {
+            if own != value {
+                notes.push(gave_way(profile, *id, value, *id, own));
+            }
+            continue;
+        }
+        let other = call
+            .iter()
+            .find(|(other, _)| conflict(profile, call, *id, **other).is_some());
+        match other {
+            Some((other, own)) => notes.push(gave_way(profile, *id, value, *other, own)),
+            None => {
+                settings.insert(*id, value.clone());
+            }
+        }
+    }
+    settings
+}
+
+fn gave_way(profile: &Profile, id: FlagId, value: &Value, by: FlagId, own: &Value) -> String {
+    let text = |id: FlagId, value: &Value| {
+        profile
+            .flag(id)
+            .map(|flag| element_of(flag, value).join(" "))
+            .unwrap_or_default()
+    };
+    format!(
+        "the template's {} gave way to {}",
+        text(id, value),
+        text(by, own)
+    )
+}
+
+/// Drops flags that another flag of the call includes.
+pub(crate) fn absorb(profile: &Profile, settings: &mut Settings) {
+    let included: Vec<FlagId> = settings
+        .keys()
+        .filter_map(|id| profile.flag(*id))
+        .flat_map(|flag| flag.includes.iter().copied())
+        .collect();
+    for id in included {
+        settings.remove(&id);
+    }
+}
+
+/// Adds the profile's defaults where the settings have none of their kind.
+pub(crate) fn add_defaults(
+    profile: &Profile,
+    scope: &Scope,
+    target: &Target,
+    settings: &mut Settings,
+) -> Result<(), Trouble> {
+    let is_network = matches!(target, Target::Network(_));
+    // Each default sees the call alone, so that their order doesn't matter.
+    let call = settings.clone();
+    for default in &profile.defaults {
+        let asked = default.unless.iter().any(|id| call.contains_key(id));
+        if asked || (is_network && default.single) {
+            continue;
+        }
+        for (id, value) in grammar::read(profile, scope, &default.args)?.settings {
+            let clashes = call
+                .keys()
+                .any(|other| conflict(profile, &call, id, *other).is_some());
+            if !clashes {
+                settings.entry(id).or_insert(value);
+            }
+        }
+    }
+    Ok(())
+}

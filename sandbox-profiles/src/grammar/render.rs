@@ -1,0 +1,45 @@
+//! Settings to arguments, in the one canonical form.
+//!
+//! Pure: the same settings give the same arguments, in the profile's order.
+//!
+//! Invariants: each flag is rendered by its main spelling; each separate value
+//! is a whole argument.
+
+use crate::grammar::Settings;
+use crate::profile::{Flag, Form, Profile};
+use crate::value::{PortList, Value, ValueType};
+
+/// The arguments of all settings.
+pub(crate) fn render(profile: &Profile, settings: &Settings) -> Vec<String> {
+    settings
+        .iter()
+        .filter_map(|(id, value)| Some(element_of(profile.flag(*id)?, value)))
+        .flatten()
+        .collect()
+}
+
+/// The arguments of one setting.
+pub(crate) fn element_of(flag: &Flag, value: &Value) -> Vec<String> {
+    if let (ValueType::Ports { all: Some(all), .. }, Value::Ports(PortList::All)) =
+        (&flag.value, value)
+    {
+        return vec![all.clone()];
+    }
+    let spelling = flag.spelling.clone();
+    match (flag.form, value.text()) {
+        (Form::Separate, Some(text)) => vec![spelling, text],
+        (Form::Attached | Form::AttachedOptional, Some(text)) => vec![format!("{spelling}{text}")],
+        (Form::Counted, _) => vec![counted(spelling, value)],
+        (Form::Switch, _) | (_, None) => vec![spelling],
+    }
+}
+
+/// The spelling with its last letter repeated.
+fn counted(mut spelling: String, value: &Value) -> String {
+    if let (Value::Count(count), Some(letter)) = (value, spelling.chars().last()) {
+        for _ in 1..*count {
+            spelling.push(letter);
+        }
+    }
+    spelling
+}

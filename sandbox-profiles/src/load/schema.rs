@@ -1,0 +1,339 @@
+//! From a TOML table to a profile: the keys, their types and their bounds.
+//!
+//! Reads what stands there; whether it makes sense together is decided in
+//! `check`.
+//!
+//! Invariants: every key of the file is read or reported; a reference to a flag
+//! that is not listed is reported where it stands.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::flags::{capabilities, flag_id, flag_ids, flags};
+use super::read::Table;
+use super::{calls, confine};
+use crate::profile::{
+    Conflict, DefaultSetting, Flag, Hint, Order, OutputSpec, Profile, RunLimits, TargetKind,
+    TargetRule, Template, VersionProbe,
+};
+
+/// A profile and what only the loader needs of it.
+#[derive(Debug)]
+pub(super) struct Parsed {
+    pub(super) profile: Profile,
+    pub(super) enabled: bool,
+    pub(super) replaces: bool,
+    /// Where things stand that are checked later.
+    pub(super) places: Places,
+}
+
+/// Places in the text, each list beside the one it describes.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    pub(super) flags: Vec<usize>,
+    pub(super) defaults: Vec<usize>,
+    pub(super) templates: Vec<usize>,
+    pub(super) parameters: Vec<usize>,
+    pub(super) accept: Vec<usize>,
+    pub(super) refuse: Vec<usize>,
+}
+
+/// Reads a whole profile. Mistakes are recorded in the document; nothing is
+/// given where a required part is missing.
+pub(super) fn read(root: Table<'_>, file: &str, text: &str) -> Option<Parsed> {
+    let mut places = Places::default();
+    let name = root.required_text("name");
+    let title = root.required_text("title");
+    let description = root.required_text("description");
+    let package = root.required_text("package");
+    let executable = root.required_text("executable");
+    let version = version(&root);
+    let capabilities = capabilities(&root);
+    let flags = flags(&root, &mut places);
+    let target = target(&root, &flags);
+    let sandbox = confine::sandbox(&root);
+    let run = run(&root);
+    let output = output(&root);
+    let (choices, choice_places) = calls::choices(&root);
+    let shown = calls::examples(&root);
+    let mut parameters = choices;
+    places.parameters = choice_places;
+    for (parameter, at) in calls::flag_parameters(&root, &flags) {
+        parameters.push(parameter);
+        places.parameters.push(at);
+    }
+    (places.accept, places.refuse) = (shown.accept_at, shown.refuse_at);
+    let conflicts = conflicts(&root, &flags);
+    let orders = orders(&root, &flags);
+    let defaults = defaults(&root, &flags, &mut places);
+    let templates = templates(&root, &mut places);
+    let hints = hints(&root);
+    let aliases = root.plain_texts("aliases");
+    let fixed = root.plain_texts("fixed");
+    let tolerated = root.plain_texts("tolerated");
+    let enabled = !root.has("enabled") || root.boolean("enabled");
+    let replaces = root.boolean("replaces");
+    root.finish();
+    let profile = Profile {
+        name: name?.value,
+        aliases,
+        title: title?.value,
+        description: description?.value,
+        package: package?.value,
+        executable: PathBuf::from(executable?.value),
+        version: version?,
+        target: target?,
+        flags,
+        fixed,
+        tolerated,
+        conflicts,
+        orders,
+        defaults,
+        templates,
+        parameters,
+        hints,
+        capabilities,
+        sandbox: sandbox?,
+        run: run?,
+        output: output?,
+        examples: shown.examples,
+        source: file.to_owned(),
+        digest: Sha256::digest(text).into(),
+    };
+    Some(Parsed {
+        profile,
+        enabled,
+        replaces,
+        places,
+    })
+}
+
+fn version(root: &Table<'_>) -> Option<VersionProbe> {
+    let table = root.required_table("version")?;
+    let args = table.plain_texts("args");
+    let prefix = table.required_text("prefix");
+    table.finish();
+    Some(VersionProbe {
+        args,
+        prefix: prefix?.value,
+    })
+}
+
+fn target(root: &Table<'_>, flags: &[Flag]) -> Option<TargetRule> {
+    let table = root.required_table("target")?;
+    let mut rule = TargetRule {
+        kinds: Vec::new(),
+        ipv6: table.boolean("ipv6"),
+        addresses_max: 1,
+        separator: table.boolean("separator"),
+        ipv4_flag: table.text("ipv4_flag").map(|text| text.value),
+        ipv6_flag: table.text("ipv6_flag").map(|text| text.value),
+        exclude: None,
+    };
+    for text in table.texts("kinds") {
+        match text.value.as_str() {
+            "address" => rule.kinds.push(TargetKind::Address),
+            "network" => rule.kinds.push(TargetKind::Network),
+            "name" => rule.kinds.push(TargetKind::Name),
+            other => {
+                let what = format!("no kind of target: {other}");
+                table.mistake(text.at, "kinds", what, "write address, network or name");
+            }
+        }
+    }
+    if !rule.takes(TargetKind::Address) {
+        let remedy = "every tool takes address: names are pinned to one";
+        table.mistake(table.at(), "kinds", "address is missing", remedy);
+    }
+    if rule.takes(TargetKind::Network) {
+        let max = table.required_integer("addresses_max", 1..65_537);
+        rule.addresses_max = max.and_then(|max| u32::try_from(max).ok()).unwrap_or(1);
+    }
+    if let Some(text) = table.text("exclude_flag") {
+        rule.exclude = flag_id(&table, "exclude_flag", &text, flags);
+    }
+    table.finish();
+    Some(rule)
+}
+
+fn conflicts(root: &Table<'_>, flags: &[Flag]) -> Vec<Conflict> {
+    let mut conflicts = Vec::new();
+    for table in root.tables("conflicts") {
+        let ids = |key: &'static str| flag_ids(&table, key, &table.texts(key), flags);
+        let (any_of, with, unless) = (ids("any_of"), ids("with"), ids("unless"));
+        let reason = table.required_text("reason");
+        let rule = table
+            .text("rule")
+            .map_or_else(|| "ARG3".to_owned(), |text| text.value);
+        if any_of.is_empty() {
+            table.mistake(
+                table.at(),
+                "any_of",
+                "no flags",
+                "list the flags that clash",
+            );
+        }
+        table.finish();
+        if let Some(reason) = reason {
+            conflicts.push(Conflict {
+                any_of,
+                with,
+                unless,
+                reason: reason.value,
+                rule,
+            });
+        }
+    }
+    conflicts
+}
+
+fn orders(root: &Table<'_>, flags: &[Flag]) -> Vec<Order> {
+    let mut orders = Vec::new();
+    for table in root.tables("orders") {
+        let id = |key: &'static str| {
+            let text = table.required_text(key)?;
+            flag_id(&table, key, &text, flags)
+        };
+        let (low, high) = (id("low"), id("high"));
+        let reason = table.required_text("reason");
+        table.finish();
+        if let (Some(low), Some(high), Some(reason)) = (low, high, reason) {
+            orders.push(Order {
+                low,
+                high,
+                reason: reason.value,
+            });
+        }
+    }
+    orders
+}
+
+fn defaults(root: &Table<'_>, flags: &[Flag], places: &mut Places) -> Vec<DefaultSetting> {
+    let mut defaults = Vec::new();
+    for table in root.tables("defaults") {
+        let args = table.plain_texts("args");
+        let unless = flag_ids(&table, "unless", &table.texts("unless"), flags);
+        let single = table.boolean("single");
+        places.defaults.push(table.at());
+        table.finish();
+        defaults.push(DefaultSetting {
+            args,
+            unless,
+            single,
+        });
+    }
+    defaults
+}
+
+fn templates(root: &Table<'_>, places: &mut Places) -> Vec<Template> {
+    let mut templates = Vec::new();
+    for table in root.tables("templates") {
+        let name = table.required_text("name");
+        let title = table.required_text("title");
+        let description = table.required_text("description");
+        let args = table.plain_texts("args");
+        let at = table.at();
+        table.finish();
+        if let (Some(name), Some(title), Some(description)) = (name, title, description) {
+            places.templates.push(at);
+            templates.push(Template {
+                name: name.value,
+                title: title.value,
+                description: description.value,
+                args,
+            });
+        }
+    }
+    templates
+}
+
+fn hints(root: &Table<'_>) -> Vec<Hint> {
+    let mut hints = Vec::new();
+    for table in root.tables("hints") {
+        let tokens = table.plain_texts("tokens");
+        let attached = table.boolean("attached");
+        let rule = table
+            .text("rule")
+            .map_or_else(|| "ARG3".to_owned(), |text| text.value);
+        let because = table.required_text("because");
+        let remedy = table.required_text("remedy");
+        let instead = table.plain_texts("instead");
+        table.finish();
+        if let (Some(because), Some(remedy)) = (because, remedy) {
+            let (because, remedy) = (because.value, remedy.value);
+            hints.push(Hint {
+                tokens,
+                attached,
+                rule,
+                because,
+                remedy,
+                instead,
+            });
+        }
+    }
+    hints
+}
+
+fn run(root: &Table<'_>) -> Option<RunLimits> {
+    let table = root.required_table("run")?;
+    let seconds = |key| {
+        table
+            .required_integer(key, 1..3601)
+            .map(Duration::from_secs)
+    };
+    let (timeout, timeout_min, timeout_max) = (
+        seconds("timeout_s"),
+        seconds("timeout_min_s"),
+        seconds("timeout_max_s"),
+    );
+    let breaker_recovery = seconds("breaker_recovery_s");
+    let count = |key, range| {
+        table
+            .required_integer(key, range)
+            .and_then(|n| u32::try_from(n).ok())
+    };
+    let concurrency = count("concurrency", 1..65);
+    let concurrency_max = count("concurrency_max", 1..65);
+    let queue = count("queue", 0..1025);
+    let stdout_bytes_max = count("stdout_bytes_max", 1..(64 << 20));
+    let stderr_bytes_max = count("stderr_bytes_max", 1..(64 << 20));
+    let breaker_failures = count("breaker_failures", 1..11);
+    table.finish();
+    Some(RunLimits {
+        timeout: timeout?,
+        timeout_min: timeout_min?,
+        timeout_max: timeout_max?,
+        concurrency: concurrency?,
+        concurrency_max: concurrency_max?,
+        queue: queue?,
+        stdout_bytes_max: stdout_bytes_max?,
+        stderr_bytes_max: stderr_bytes_max?,
+        breaker_failures: breaker_failures?,
+        breaker_recovery: breaker_recovery?,
+    })
+}
+
+fn output(root: &Table<'_>) -> Option<OutputSpec> {
+    let table = root.required_table("output")?;
+    let format = table.required_text("format");
+    let artefact = table.text("artefact").map(|text| text.value);
+    let codes = table.texts("success");
+    let success = codes
+        .into_iter()
+        .filter_map(|code| {
+            let parsed = code.value.parse().ok();
+            if parsed.is_none() {
+                table.mistake(code.at, "success", "no exit code", "write texts like \"0\"");
+            }
+            parsed
+        })
+        .collect();
+    table.finish();
+    Some(OutputSpec {
+        format: format?.value,
+        artefact,
+        success,
+    })
+}

@@ -1,0 +1,148 @@
+//! The flags of a tool and the rules between them.
+//!
+//! Plain data, as all of a profile.
+//!
+//! Invariants: the order of [`FlagId`]s is the order of rendering.
+
+use super::Capability;
+use crate::value::ValueType;
+
+/// Index of a flag in its profile; the order of ids is the order of rendering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FlagId(pub(crate) usize);
+
+/// One flag that a profile lists.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Flag {
+    /// The spelling that is rendered.
+    pub spelling: String,
+    /// Other exact spellings that mean the same.
+    pub aliases: Vec<String>,
+    /// What it does, in a clause.
+    pub summary: String,
+    /// How its value is written.
+    pub form: Form,
+    /// What its value may be.
+    pub value: ValueType,
+    /// What it means to give it twice.
+    pub repeat: Repeat,
+    /// What a run with it needs.
+    pub needs: Vec<Need>,
+    /// Whether only an intrusive policy allows it.
+    pub intrusive: bool,
+    /// What to use where intrusive runs are not allowed; empty: leave it out.
+    pub instead: Vec<String>,
+    /// Flags that it includes, which are dropped beside it.
+    pub includes: Vec<FlagId>,
+    /// The rule that a bad value breaks.
+    pub rule: String,
+}
+
+impl Flag {
+    /// Whether the text is exactly one of the flag's spellings.
+    pub(crate) fn is_spelled(&self, text: &str) -> bool {
+        self.spelling == text || self.aliases.iter().any(|alias| alias == text)
+    }
+
+    /// All spellings, the rendered one first.
+    pub(crate) fn spellings(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.spelling.as_str()).chain(self.aliases.iter().map(String::as_str))
+    }
+}
+
+/// How a flag's value is written on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// No value.
+    Switch,
+    /// No value; the last letter repeats: `-v`, `-vv`.
+    Counted,
+    /// Value in the next argument, or after `=`; rendered in the next argument.
+    Separate,
+    /// Value directly after the flag, required: `-T4`.
+    Attached,
+    /// Value directly after the flag, or none: `-PS`, `-PS80`.
+    AttachedOptional,
+}
+
+/// What it means to give a flag twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// Harmless: the same as once.
+    Same,
+    /// The last one holds, as the tool itself has it.
+    Last,
+    /// Refused.
+    Refuse,
+}
+
+/// A capability that a flag needs, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Need {
+    /// The capability.
+    pub capability: Capability,
+    /// Why the flag needs it.
+    pub reason: String,
+    /// The nearest arguments that don't need it; empty: leave the flag out.
+    pub instead: Vec<String>,
+}
+
+/// Flags that can't be combined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Conflict {
+    /// None of these …
+    pub any_of: Vec<FlagId>,
+    /// … together with one of these. Empty: at most one of `any_of`.
+    pub with: Vec<FlagId>,
+    /// Allowed after all when one of these is given.
+    pub unless: Vec<FlagId>,
+    /// Why not.
+    pub reason: String,
+    /// The rule that a combination breaks.
+    pub rule: String,
+}
+
+/// Two flags whose values must be in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Order {
+    /// The flag with the value that must not be greater.
+    pub low: FlagId,
+    /// The flag with the value that must not be smaller.
+    pub high: FlagId,
+    /// Why.
+    pub reason: String,
+}
+
+/// A setting that is added when a call has none of its kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DefaultSetting {
+    /// The arguments that are added; one flag.
+    pub args: Vec<String>,
+    /// Not added when one of these flags is given (or the flag itself).
+    pub unless: Vec<FlagId>,
+    /// Only added for a single address or name, not for a network.
+    pub single: bool,
+}
+
+/// An argument that is refused with an explanation of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Hint {
+    /// The spellings, without a value.
+    pub tokens: Vec<String>,
+    /// Whether the tool takes a value glued to it.
+    pub attached: bool,
+    /// The rule it breaks.
+    pub rule: String,
+    /// Why it is refused.
+    pub because: String,
+    /// What to do instead.
+    pub remedy: String,
+    /// The arguments to use instead, if there are any.
+    pub instead: Vec<String>,
+}

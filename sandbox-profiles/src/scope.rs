@@ -1,0 +1,320 @@
+//! The scope: which networks and names may be touched, and how hard.
+//!
+//! Made from configuration by both processes and compared by digest. It decides
+//! about addresses, networks and names one at a time; it resolves nothing.
+//!
+//! Invariants: an address of [`NEVER_ALLOWED`] is refused whatever the
+//! configuration lists; a denied network wins over an allowed one; an empty
+//! list allows nothing.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::limits::{NETWORK_SIZE_MAX, PORT_RANGES_MAX, SCOPE_ENTRIES_MAX};
+use crate::net::{Network, is_covered, merged};
+use crate::target::is_label;
+
+/// What no configuration can allow, each with its name for refusals.
+pub const NEVER_ALLOWED: &[(&str, &str)] = &[
+    ("0.0.0.0/8", "this host on this network"),
+    ("169.254.0.0/16", "link-local, with cloud metadata services"),
+    ("224.0.0.0/4", "multicast"),
+    ("240.0.0.0/4", "reserved, with the broadcast address"),
+    ("::/128", "the unspecified address"),
+    ("::ffff:0.0.0.0/96", "an IPv4 address in IPv6 clothing"),
+    ("64:ff9b::/96", "an IPv4 address behind NAT64"),
+    ("64:ff9b:1::/48", "an IPv4 address behind NAT64"),
+    ("2001::/32", "an IPv4 address behind Teredo"),
+    ("2002::/16", "an IPv4 address behind 6to4"),
+    ("fe80::/10", "link-local"),
+    ("ff00::/8", "multicast"),
+    ("fd00:ec2::254/128", "a cloud metadata service"),
+    ("fd20:ce::254/128", "a cloud metadata service"),
+];
+
+/// The scope as configuration spells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScopeConfig {
+    /// Networks that may be touched, in CIDR form.
+    pub allowed_networks: Vec<String>,
+    /// Networks that may not, even inside allowed ones.
+    pub denied_networks: Vec<String>,
+    /// Ends of host names that may be asked for, each with its leading dot.
+    pub allowed_suffixes: Vec<String>,
+    /// Whether intrusive flags and values are allowed.
+    pub allow_intrusive: bool,
+    /// Most addresses of a target network, 1 to 65,536.
+    pub max_network_size: u32,
+    /// Most items of a port list, 1 to 100.
+    pub max_port_ranges: u32,
+}
+
+impl Default for ScopeConfig {
+    fn default() -> Self {
+        let texts = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
+        Self {
+            allowed_networks: texts(&["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]),
+            denied_networks: Vec::new(),
+            allowed_suffixes: texts(&[".lab.internal"]),
+            allow_intrusive: false,
+            max_network_size: 1024,
+            max_port_ranges: 100,
+        }
+    }
+}
+
+/// What may be touched; made by [`Scope::new`] only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    allowed: Vec<Network>,
+    denied: Vec<Network>,
+    suffixes: Vec<String>,
+    allow_intrusive: bool,
+    network_size_max: u32,
+    port_ranges_max: u32,
+    never: Vec<(Network, &'static str)>,
+}
+
+/// How a configured scope is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScopeError {
+    /// An entry of a network list is no network.
+    #[error("{key}: {entry:?} is no network: {why}; write ADDRESS/PREFIX, like 10.0.0.0/8")]
+    Network {
+        /// The configuration key.
+        key: &'static str,
+        /// The entry.
+        entry: String,
+        /// What is wrong with it.
+        why: crate::net::NetworkError,
+    },
+    /// A network has host bits, so it may not mean what its author thinks.
+    #[error("{key}: {entry:?} has host bits set; write {network}, or the single address")]
+    HostBits {
+        /// The configuration key.
+        key: &'static str,
+        /// The entry.
+        entry: String,
+        /// The network it lies in.
+        network: Network,
+    },
+    /// An entry of the suffix list is no suffix.
+    #[error(
+        "allowed_suffixes: {entry:?} is no suffix; write a dot and lower case labels, like .lab.internal"
+    )]
+    Suffix {
+        /// The entry.
+        entry: String,
+    },
+    /// A list is too long.
+    #[error("{key}: {count} entries, at most {max} are allowed; merge neighbouring networks")]
+    TooMany {
+        /// The configuration key.
+        key: &'static str,
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        max: usize,
+    },
+    /// A number is out of range.
+    #[error("{key}: {value} is out of range; write a number from 1 to {max}")]
+    Range {
+        /// The configuration key.
+        key: &'static str,
+        /// The number.
+        value: u32,
+        /// The greatest one allowed.
+        max: u32,
+    },
+}
+
+impl Scope {
+    /// Reads a configured scope.
+    ///
+    /// # Errors
+    ///
+    /// The first entry that is malformed or out of bounds, with the way to
+    /// write it.
+    // NOTE: the only constructor; what it lets through is the policy.
+    pub fn new(config: &ScopeConfig) -> Result<Self, ScopeError> {
+        in_range(
+            "max_network_size",
+            config.max_network_size,
+            NETWORK_SIZE_MAX,
+        )?;
+        in_range("max_port_ranges", config.max_port_ranges, PORT_RANGES_MAX)?;
+        let mut suffixes = config
+            .allowed_suffixes
+            .iter()
+            .map(|entry| parse_suffix(entry))
+            .collect::<Result<Vec<_>, _>>()?;
+        few_enough("allowed_suffixes", suffixes.len())?;
+        suffixes.sort_unstable();
+        suffixes.dedup();
+        Ok(Self {
+            allowed: parse_networks("allowed_networks", &config.allowed_networks)?,
+            denied: parse_networks("denied_networks", &config.denied_networks)?,
+            suffixes,
+            allow_intrusive: config.allow_intrusive,
+            network_size_max: config.max_network_size,
+            port_ranges_max: config.max_port_ranges,
+            never: NEVER_ALLOWED
+                .iter()
+                .filter_map(|(text, name)| Some((Network::parse(text).ok()?, *name)))
+                .collect(),
+        })
+    }
+
+    /// The allowed networks, sorted, without those that lie in another one.
+    pub fn allowed_networks(&self) -> &[Network] {
+        &self.allowed
+    }
+
+    /// The denied networks, sorted, without those that lie in another one.
+    pub fn denied_networks(&self) -> &[Network] {
+        &self.denied
+    }
+
+    /// The allowed name suffixes, each with its leading dot, sorted.
+    pub fn allowed_suffixes(&self) -> &[String] {
+        &self.suffixes
+    }
+
+    /// Whether intrusive flags and values are allowed.
+    pub const fn allows_intrusive(&self) -> bool {
+        self.allow_intrusive
+    }
+
+    /// Most addresses of a target network.
+    pub const fn network_size_max(&self) -> u32 {
+        self.network_size_max
+    }
+
+    /// Most items of a port list.
+    pub const fn port_ranges_max(&self) -> u32 {
+        self.port_ranges_max
+    }
+
+    /// Whether an IPv6 network is listed, which is what opens IPv6 at all.
+    pub fn lists_ipv6(&self) -> bool {
+        self.allowed.iter().any(Network::is_ipv6)
+    }
+
+    /// SHA-256 over the scope's meaning: the same for any order and spelling of
+    /// the configuration that means the same.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(b"mantlet scope 1\n");
+        for (key, networks) in [("allowed", &self.allowed), ("denied", &self.denied)] {
+            for network in networks {
+                hash.update(format!("{key} {network}\n"));
+            }
+        }
+        for suffix in &self.suffixes {
+            hash.update(format!("suffix {suffix}\n"));
+        }
+        hash.update(format!(
+            "intrusive {}\nnetwork_size {}\nport_ranges {}\n",
+            self.allow_intrusive, self.network_size_max, self.port_ranges_max
+        ));
+        hash.finalize().into()
+    }
+
+    /// The never-allowed part that the network touches, if it does.
+    pub(crate) fn never_part(&self, network: &Network) -> Option<(Network, &'static str)> {
+        self.never
+            .iter()
+            .find(|(never, _)| never.overlaps(network))
+            .copied()
+    }
+
+    /// Whether every address of the network is allowed, denied ones aside.
+    pub(crate) fn is_allowed(&self, network: &Network) -> bool {
+        is_covered(network, &self.allowed)
+    }
+
+    /// The denied parts of the network.
+    pub(crate) fn denied_parts(&self, network: &Network) -> Vec<Network> {
+        self.denied
+            .iter()
+            .filter_map(|denied| denied.intersection(network))
+            .collect()
+    }
+
+    /// Whether a single address may be touched.
+    pub fn admits(&self, address: IpAddr) -> bool {
+        let network = Network::single(address);
+        self.never_part(&network).is_none()
+            && self.is_allowed(&network)
+            && self.denied_parts(&network).is_empty()
+    }
+
+    /// Whether the canonical name ends in an allowed suffix and has a label before it.
+    pub(crate) fn admits_name(&self, name: &str) -> bool {
+        self.suffixes.iter().any(|suffix| {
+            name.strip_suffix(suffix.as_str())
+                .is_some_and(|rest| !rest.is_empty())
+        })
+    }
+}
+
+fn in_range(key: &'static str, value: u32, max: u32) -> Result<(), ScopeError> {
+    if (1..=max).contains(&value) {
+        Ok(())
+    } else {
+        Err(ScopeError::Range { key, value, max })
+    }
+}
+
+fn few_enough(key: &'static str, count: usize) -> Result<(), ScopeError> {
+    if count <= SCOPE_ENTRIES_MAX {
+        Ok(())
+    } else {
+        Err(ScopeError::TooMany {
+            key,
+            count,
+            max: SCOPE_ENTRIES_MAX,
+        })
+    }
+}
+
+fn parse_networks(key: &'static str, entries: &[String]) -> Result<Vec<Network>, ScopeError> {
+    few_enough(key, entries.len())?;
+    let mut networks = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let (network, host_bits) =
+            Network::parse_counting_host_bits(entry).map_err(|why| ScopeError::Network {
+                key,
+                entry: entry.clone(),
+                why,
+            })?;
+        if host_bits {
+            return Err(ScopeError::HostBits {
+                key,
+                entry: entry.clone(),
+                network,
+            });
+        }
+        networks.push(network);
+    }
+    Ok(merged(networks))
+}
+
+fn parse_suffix(entry: &str) -> Result<String, ScopeError> {
+    let wrong = || ScopeError::Suffix {
+        entry: entry.to_owned(),
+    };
+    let labels = entry.strip_prefix('.').ok_or_else(wrong)?;
+    let good = entry.len() < crate::limits::HOST_BYTES_MAX
+        && labels
+            .split('.')
+            .all(|label| is_label(label) && label == label.to_ascii_lowercase());
+    if good {
+        Ok(entry.to_owned())
+    } else {
+        Err(wrong())
+    }
+}

@@ -1,0 +1,235 @@
+//! A vetted run, and putting an address in the place of its name.
+//!
+//! Holding one is the proof that a call fits its profile and the scope. It can't
+//! be changed, only pinned, which vets the address.
+//!
+//! Invariants: made in `settle` only.
+
+use std::net::IpAddr;
+
+use super::settle::{Draft, finish};
+use crate::aim;
+use crate::grammar::element_of;
+use crate::limits::ANSWERS_MAX;
+use crate::profile::{Capability, Profile};
+use crate::refusal::{Detail, Refusal, RefusalKind};
+use crate::scope::Scope;
+use crate::target::Target;
+
+/// A run that fits its profile and the scope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct VettedRun {
+    pub(super) tool: String,
+    pub(super) argv: Vec<String>,
+    pub(super) needs: Vec<Capability>,
+    pub(super) intrusive: bool,
+    /// What the run was made from; pinning makes it again.
+    pub(super) draft: Draft,
+}
+
+impl VettedRun {
+    /// The profile's name of the tool.
+    pub fn tool(&self) -> &str {
+        &self.tool
+    }
+
+    /// The argument vector, the program path first.
+    pub fn argv(&self) -> &[String] {
+        &self.argv
+    }
+
+    /// What the run is aimed at: one target, since every tool takes one.
+    pub fn targets(&self) -> &[Target] {
+        std::slice::from_ref(&self.draft.target)
+    }
+
+    /// The capabilities that the run needs, sorted.
+    pub fn needs(&self) -> &[Capability] {
+        &self.needs
+    }
+
+    /// What was corrected or decided on the way, for the result to say so.
+    pub fn notes(&self) -> &[String] {
+        &self.draft.notes
+    }
+
+    /// Whether the run is one that only an intrusive policy allows.
+    pub const fn intrusive(&self) -> bool {
+        self.intrusive
+    }
+
+    /// The host name to resolve before the run can be sent.
+    pub fn unresolved(&self) -> Option<&str> {
+        match &self.draft.target {
+            Target::Name { name, pinned: None } => Some(name),
+            Target::Name {
+                pinned: Some(_), ..
+            }
+            | Target::Address(_)
+            | Target::Network(_) => None,
+        }
+    }
+
+    /// Puts an address in the place of the unresolved name, after every check
+    /// that a call for the address itself would get. The name stays in
+    /// [`VettedRun::targets`]. A run without a name to resolve stays as it is.
+    ///
+    /// This looks at one address only; [`VettedRun::pin_answers`] is the way to
+    /// hold all answers of a name server against the scope.
+    ///
+    /// # Errors
+    ///
+    /// The address is outside the scope, or of a family that the call, the tool
+    /// or the scope doesn't take.
+    pub fn pin(self, profile: &Profile, scope: &Scope, address: IpAddr) -> Result<Self, Refusal> {
+        let Some(name) = self.unresolved().map(ToOwned::to_owned) else {
+            return Ok(self);
+        };
+        aim::admit_address(profile, scope, address).map_err(|refusal| for_name(refusal, &name))?;
+        let target = Target::Name {
+            name,
+            pinned: Some(address),
+        };
+        finish(
+            profile,
+            scope,
+            Draft {
+                target,
+                ..self.draft
+            },
+        )
+        .map_err(|trouble| *trouble.refusal)
+    }
+
+    /// Pins the run to one of the addresses that its name resolved to, if every
+    /// one of them is allowed; otherwise the name could lead out of the scope the
+    /// next time. Takes the first address of the family that the call asks for,
+    /// else the first IPv4 one, else the first.
+    ///
+    /// # Errors
+    ///
+    /// There are no answers, too many, or a forbidden one among them.
+    pub fn pin_answers(
+        self,
+        profile: &Profile,
+        scope: &Scope,
+        answers: &[IpAddr],
+    ) -> Result<Self, Refusal> {
+        let Some(name) = self.unresolved().map(ToOwned::to_owned) else {
+            return Ok(self);
+        };
+        if answers.len() > ANSWERS_MAX {
+            let message = format!(
+                "the name has {} addresses, at most {ANSWERS_MAX} are taken",
+                answers.len()
+            );
+            return Err(Refusal::new(
+                "TGT7",
+                message,
+                &name,
+                "give one of its addresses",
+            ));
+        }
+        let forbidden: Vec<String> = answers
+            .iter()
+            .filter(|answer| aim::admit_address(profile, scope, **answer).is_err())
+            .map(ToString::to_string)
+            .collect();
+        if !forbidden.is_empty() {
+            return Err(mixed(&name, answers, forbidden));
+        }
+        let ipv6 = self.draft.families.first().copied().unwrap_or(false);
+        let chosen = answers
+            .iter()
+            .find(|answer| answer.is_ipv6() == ipv6)
+            .or(answers.first());
+        match chosen {
+            Some(address) => self.pin(profile, scope, *address),
+            None => Err(Refusal::new(
+                "TGT7",
+                "the name resolves to no address",
+                &name,
+                "check the name, or give an address",
+            )),
+        }
+    }
+
+    /// The refusal of this run where a capability it needs is not held, with the
+    /// reason of each flag and the nearest arguments that need none.
+    pub fn refuse_without(&self, profile: &Profile, capability: Capability) -> Refusal {
+        let mut kept: Vec<String> = Vec::new();
+        let mut asking = Vec::new();
+        let mut reasons = Vec::new();
+        for (id, value) in &self.draft.settings {
+            let Some(flag) = profile.flag(*id) else {
+                continue;
+            };
+            match flag.needs.iter().find(|need| need.capability == capability) {
+                None => kept.extend(element_of(flag, value)),
+                Some(need) => {
+                    let fresh = need.instead.iter().filter(|arg| !kept.contains(*arg));
+                    let fresh: Vec<String> = fresh.cloned().collect();
+                    kept.extend(fresh);
+                    asking.push(flag.spelling.clone());
+                    reasons.push(format!("{}: {}", flag.spelling, need.reason));
+                }
+            }
+        }
+        Refusal::new(
+            "NM9",
+            format!("the executor does not hold {capability}, which this call needs"),
+            &asking.join(" "),
+            format!(
+                "{}; the nearest call that needs no capability: {}",
+                reasons.join("; "),
+                kept.join(" ")
+            ),
+        )
+        .of_kind(RefusalKind::Capability)
+        .with("needs", Detail::List(vec![capability.to_string()]))
+        .with_nearest(Some(kept))
+    }
+
+    /// The refusal of this run of a tool that uses raw sockets or, in their place,
+    /// ICMP datagram sockets ([`crate::sandbox::RawUse::OrIcmpSocket`]), where
+    /// neither can be had.
+    pub fn refuse_without_icmp(&self) -> Refusal {
+        Refusal::new(
+            "NM9",
+            "neither CAP_NET_RAW nor ICMP datagram sockets are open to the executor",
+            &self.tool,
+            "run the executor with CAP_NET_RAW, or open net.ipv4.ping_group_range to its group; \
+             nmap with -sn finds hosts without either",
+        )
+        .of_kind(RefusalKind::Capability)
+        .with("needs", Detail::List(vec![Capability::NetRaw.to_string()]))
+    }
+}
+
+fn for_name(mut refusal: Refusal, name: &str) -> Refusal {
+    refusal.message = format!(
+        "{name} resolves to a forbidden address: {}",
+        refusal.message
+    )
+    .into();
+    refusal
+}
+
+fn mixed(name: &str, answers: &[IpAddr], forbidden: Vec<String>) -> Refusal {
+    let message = if forbidden.len() == answers.len() {
+        "the name resolves outside the scope"
+    } else {
+        "the name resolves to allowed and to forbidden addresses"
+    };
+    let all = answers.iter().map(ToString::to_string).collect();
+    Refusal::new(
+        "TGT7",
+        message,
+        &format!("{name}: {}", forbidden.join(", ")),
+        "correct the name's records, or give an allowed address as the target",
+    )
+    .with("name", Detail::Text(name.to_owned()))
+    .with("answers", Detail::List(all))
+    .with("forbidden", Detail::List(forbidden))
+}

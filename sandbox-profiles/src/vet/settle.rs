@@ -1,0 +1,89 @@
+//! From settings to a run: scope, defaults, policy, rendering.
+//!
+//! The steps that both entries share, in one order.
+//!
+//! Invariants: the one place that makes a [`VettedRun`].
+
+use super::check_elements;
+use super::policy::{
+    add_exclusions, check_decoys, check_exclusions, check_families, check_intrusive,
+    intrusive_parts,
+};
+use super::run::VettedRun;
+use crate::aim::{self, Aim};
+use crate::compose;
+use crate::grammar::{Settings, Trouble, render};
+use crate::profile::{Capability, Profile};
+use crate::scope::Scope;
+use crate::target::Target;
+
+/// A call on its way to a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Draft {
+    pub(super) target: Target,
+    pub(super) settings: Settings,
+    /// Address families that the call asks for: true for IPv6.
+    pub(super) families: Vec<bool>,
+    pub(super) notes: Vec<String>,
+}
+
+/// Holds a draft against scope and policy and completes it.
+pub(super) fn settle(
+    profile: &Profile,
+    scope: &Scope,
+    mut draft: Draft,
+) -> Result<VettedRun, Trouble> {
+    let Aim { exclude, notes } =
+        aim::admit(profile, scope, &draft.target).map_err(Trouble::plain)?;
+    draft.notes.extend(notes);
+    compose::absorb(profile, &mut draft.settings);
+    check_intrusive(profile, scope, &draft.settings)?;
+    check_exclusions(profile, &draft.target, &draft.settings)?;
+    compose::add_defaults(profile, scope, &draft.target, &mut draft.settings)?;
+    if let (Some(id), false) = (profile.target.exclude, exclude.is_empty()) {
+        add_exclusions(profile, &draft.target, id, exclude, &mut draft.settings)?;
+    }
+    finish(profile, scope, draft)
+}
+
+/// The steps that also a pinned name goes through.
+pub(super) fn finish(profile: &Profile, scope: &Scope, draft: Draft) -> Result<VettedRun, Trouble> {
+    check_families(profile, &draft.target, &draft.families)?;
+    check_decoys(profile, scope, &draft.target, &draft.settings)?;
+    let mut needs: Vec<Capability> = draft
+        .settings
+        .keys()
+        .filter_map(|id| profile.flag(*id))
+        .flat_map(|flag| flag.needs.iter().map(|need| need.capability))
+        .collect();
+    needs.sort_unstable();
+    needs.dedup();
+    let argv = argv_of(profile, &draft)?;
+    let intrusive = !intrusive_parts(profile, &draft.settings).is_empty();
+    Ok(VettedRun {
+        tool: profile.name.clone(),
+        argv,
+        needs,
+        intrusive,
+        draft,
+    })
+}
+
+/// Program, fixed arguments, family switch, settings, separator, target.
+fn argv_of(profile: &Profile, draft: &Draft) -> Result<Vec<String>, Trouble> {
+    let mut argv = vec![profile.executable.to_string_lossy().into_owned()];
+    argv.extend(profile.fixed.iter().cloned());
+    let network = draft.target.network();
+    argv.extend(
+        network
+            .and_then(|network| profile.target.family_switch(network.is_ipv6()))
+            .cloned(),
+    );
+    argv.extend(render(profile, &draft.settings));
+    if profile.target.separator {
+        argv.push("--".to_owned());
+    }
+    argv.push(draft.target.argument());
+    check_elements(&argv).map_err(Trouble::plain)?;
+    Ok(argv)
+}
