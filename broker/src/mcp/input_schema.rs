@@ -103,7 +103,7 @@ fn timeout(profile: &Profile) -> Value {
     json!({
         "type": "integer",
         "description": "Seconds until the run is ended; what was found by then is kept.",
-        "minimum": run.timeout_min.as_secs().max(1),
+        "minimum": 1,
         "maximum": run.timeout_max.as_secs(),
         "default": run.timeout.as_secs(),
     })
@@ -130,10 +130,13 @@ fn typed(parameter: &Parameter, scope: &Scope) -> Value {
         } => duration(*min_ms, *max_ms, *style),
         ParameterKind::Ports { items_max, all } => {
             let items_max = (*items_max).min(scope.port_ranges_max());
-            let all = if *all { ", or - for all ports" } else { "" };
-            let accepted =
-                format!("Ports and ranges, such as 22,80,8000-8100{all}; at most {items_max}.");
-            (json!({ "type": "string", "minLength": 1 }), accepted)
+            let pattern = if *all {
+                "^[0-9,-]+$"
+            } else {
+                "^[0-9][0-9,-]*$"
+            };
+            let schema = json!({ "type": "string", "pattern": pattern });
+            (schema, format!("At most {items_max} items."))
         }
         ParameterKind::Choice { words, several } => {
             let names: Vec<&str> = words.iter().map(|word| word.word.as_str()).collect();
@@ -180,8 +183,10 @@ fn typed(parameter: &Parameter, scope: &Scope) -> Value {
         }
         ParameterKind::Addresses { items_max } => {
             let items_max = usize::try_from(*items_max).unwrap_or(usize::MAX);
-            let accepted = "Addresses or networks within the scope.".to_owned();
-            (array(&json!({ "type": "string" }), items_max), accepted)
+            (
+                array(&json!({ "type": "string" }), items_max),
+                String::new(),
+            )
         }
         ParameterKind::Text => (json!({ "type": "string" }), String::new()),
     };
@@ -224,7 +229,7 @@ fn duration(min_ms: u64, max_ms: u64, style: DurationStyle) -> (Value, String) {
             let schema = json!({
                 "type": "number", "minimum": seconds(min_ms), "maximum": seconds(max_ms),
             });
-            (schema, "In seconds.".to_owned())
+            (schema, String::new())
         }
     }
 }

@@ -115,7 +115,7 @@ impl<'a> Place<'a> {
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |waiting| {
                 (waiting < gate.queue_max).then(|| waiting.saturating_add(1))
             });
-        taken.is_ok().then_some(Self(gate))
+        taken.is_ok().then(|| Self(gate))
     }
 }
 
@@ -134,4 +134,83 @@ fn exhausted(tool: &str, what: &str) -> CallError {
         remedy,
     )
     .with("retry_after_sec", hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn permits(concurrency: u32, calls_max: usize) -> Permits {
+        let profiles = sandbox_profiles::load::built_in().unwrap();
+        Permits::new(profiles.iter(), calls_max, Some(concurrency))
+    }
+
+    fn soon(ms: u64) -> Instant {
+        Instant::now()
+            .checked_add(Duration::from_millis(ms))
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_run_waits_for_the_one_before_it_and_no_longer_than_its_deadline() {
+        let permits = permits(1, 8);
+        let first = permits.run("nmap", soon(1000)).await.unwrap();
+        let late = permits.run("nmap", soon(20)).await.unwrap_err();
+        assert_eq!(late.error_type, ErrorType::ResourceExhausted);
+        let (second, ()) = tokio::join!(permits.run("nmap", soon(5000)), async {
+            tokio::task::yield_now().await;
+            drop(first);
+        });
+        assert!(
+            second.is_ok(),
+            "a freed permit goes to the next in the queue"
+        );
+        assert!(
+            permits.run("ping", soon(20)).await.is_ok(),
+            "each tool has a gate of its own"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_at_once_and_abandoned_places_are_given_back() {
+        let permits = Arc::new(permits(1, 8));
+        let queue_max = permits.gates["nmap"].queue_max;
+        let running = permits.run("nmap", soon(60_000)).await.unwrap();
+        let waiting: Vec<_> = (0..queue_max)
+            .map(|_| {
+                let permits = permits.clone();
+                tokio::spawn(async move { permits.run("nmap", soon(60_000)).await })
+            })
+            .collect();
+        while permits.gates["nmap"].waiting.load(Ordering::SeqCst) < queue_max {
+            tokio::task::yield_now().await;
+        }
+        let refused = permits.run("nmap", soon(60_000)).await.unwrap_err();
+        assert!(
+            refused.message.contains("full queue"),
+            "{}",
+            refused.message
+        );
+        for waiter in &waiting {
+            waiter.abort();
+        }
+        for waiter in waiting {
+            assert!(waiter.await.is_err(), "aborted");
+        }
+        assert_eq!(permits.gates["nmap"].waiting.load(Ordering::SeqCst), 0);
+        drop(running);
+        assert!(permits.run("nmap", soon(20)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn calls_over_the_bound_are_refused_until_one_ends() {
+        let permits = permits(1, 2);
+        let (first, _second) = (permits.call().unwrap(), permits.call().unwrap());
+        assert_eq!(
+            permits.call().unwrap_err().error_type,
+            ErrorType::ResourceExhausted
+        );
+        drop(first);
+        assert!(permits.call().is_ok());
+    }
 }

@@ -60,7 +60,13 @@ pub async fn run(
         Err(error) => (None, Some(error)),
     };
     let error = failed.or_else(|| finished.as_ref().and_then(|end| failure(job.profile, end)));
-    (record.facts(finished), error.map_or(Ok(()), Err))
+    // What never started has nothing to show.
+    let facts = if record.receipt.is_some() {
+        record.facts(finished)
+    } else {
+        RunFacts::default()
+    };
+    (facts, error.map_or(Ok(()), Err))
 }
 
 async fn follow(

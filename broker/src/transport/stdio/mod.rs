@@ -58,7 +58,7 @@ impl Limits {
             line_bytes_max: 256 * 1024,
             // So that a client can still list, ping, cancel, and be told that there are too many.
             requests_max: calls_max.saturating_add(REQUESTS_SPARE),
-            grace: Duration::from_secs(5),
+            grace: Duration::from_secs(2),
         }
     }
 }
