@@ -32,7 +32,7 @@
 //! };
 //! let run = vet::vet(nmap, &scope, &call)?;
 //! assert_eq!(run.argv().last().map(String::as_str), Some("10.66.0.0/24"));
-//! assert!(run.argv().join(" ").contains("-sV -p 80,443"));
+//! assert!(run.argv().join(" ").contains("-p 80,443 -sV"));
 //! assert_eq!(vet::vet_argv(nmap, &scope, run.argv())?.argv(), run.argv());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -42,31 +42,38 @@
 
 #![forbid(unsafe_code)]
 
-pub mod limits;
 pub mod load;
 pub mod vet;
 
-pub mod profile;
-pub mod sandbox;
-pub mod scope;
-pub mod target;
-pub mod value;
-
 mod aim;
-mod compose;
-mod grammar;
 mod parameters;
+
+mod compose;
+
+mod grammar;
 mod words;
 
-pub mod nearest;
+pub mod call;
+pub mod profile;
+pub mod sandbox;
+pub mod value;
+
+pub mod scope;
+pub mod target;
+
 pub mod net;
 pub mod paths;
-pub mod refusal;
 pub mod syscalls;
 
+pub mod nearest;
+pub mod refusal;
+
+pub mod limits;
+
+pub use call::{Arguments, Call, ParamValue};
 pub use load::{LoadError, Loaded, OwnerRule, ProfileSet};
 pub use profile::{Capability, Profile};
 pub use refusal::{Detail, Refusal, RefusalKind};
 pub use scope::{Scope, ScopeConfig, ScopeError};
 pub use target::Target;
-pub use vet::{Arguments, Call, ParamValue, VettedRun};
+pub use vet::VettedRun;

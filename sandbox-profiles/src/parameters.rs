@@ -5,6 +5,7 @@
 //!
 //! Invariants: a parameter can't say anything that an argument couldn't.
 
+use crate::call::{Arguments, ParamValue};
 use crate::grammar::{self, Reading, Settings, Trouble, bad_value};
 use crate::limits::{PARAMETER_ITEMS_MAX, PARAMETERS_MAX};
 use crate::nearest::nearest;
@@ -12,7 +13,6 @@ use crate::profile::{Flag, Form, Parameter, ParameterKind, ParameterTarget, Prof
 use crate::refusal::Refusal;
 use crate::scope::Scope;
 use crate::value::{PortList, Value, ValueType};
-use crate::vet::{Arguments, ParamValue};
 use crate::words;
 
 /// The settings that the parameters of a call stand for.

@@ -7,9 +7,9 @@
 //! Invariants: what [`arguments`] gives is printable ASCII without white space,
 //! not empty, and within the bounds of [`crate::limits`].
 
+use crate::call::Arguments;
 use crate::limits::{ARG_TOKENS_MAX, EXTRA_ARGS_BYTES_MAX};
 use crate::refusal::{Refusal, shown};
-use crate::vet::Arguments;
 
 /// What a shell would act on. No tool of ours needs any of them.
 const METACHARACTERS: &str = ";&|`$><\r\n\0";

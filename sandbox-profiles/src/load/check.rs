@@ -10,8 +10,8 @@
 use std::collections::BTreeSet;
 
 use super::confine::is_plain_path;
-use super::read::Document;
-use super::schema::{Parsed, Places};
+use super::read::{Document, Places};
+use super::schema::Parsed;
 use crate::compose;
 use crate::grammar;
 use crate::profile::{AcceptExample, Flag, FlagId, Form, ParameterKind, Profile};

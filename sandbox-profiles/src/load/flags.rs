@@ -4,8 +4,7 @@
 //!
 //! Invariants: a flag that can't be read whole is left out and reported.
 
-use super::read::{At, Table};
-use super::schema::Places;
+use super::read::{At, Places, Table};
 use crate::limits::FLAGS_MAX;
 use crate::nearest::nearest;
 use crate::profile::{Capability, Flag, FlagId, Form, Need, Repeat};

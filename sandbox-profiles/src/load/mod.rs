@@ -9,13 +9,14 @@
 //! set share a name or an alias; a set's digest does not depend on the order of
 //! loading.
 
+mod check;
 mod schema;
 
 mod calls;
-mod check;
 mod confine;
-mod files;
 mod flags;
+
+mod files;
 mod read;
 
 pub use files::OwnerRule;

@@ -337,3 +337,14 @@ impl<'d> Table<'d> {
         }
     }
 }
+
+/// Places in the text, each list beside the one it describes.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    pub(super) flags: Vec<usize>,
+    pub(super) defaults: Vec<usize>,
+    pub(super) templates: Vec<usize>,
+    pub(super) parameters: Vec<usize>,
+    pub(super) accept: Vec<usize>,
+    pub(super) refuse: Vec<usize>,
+}

@@ -12,7 +12,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::flags::{capabilities, flag_id, flag_ids, flags};
-use super::read::Table;
+use super::read::{Places, Table};
 use super::{calls, confine};
 use crate::profile::{
     Conflict, DefaultSetting, Flag, Hint, Order, OutputSpec, Profile, RunLimits, TargetKind,
@@ -27,17 +27,6 @@ pub(super) struct Parsed {
     pub(super) replaces: bool,
     /// Where things stand that are checked later.
     pub(super) places: Places,
-}
-
-/// Places in the text, each list beside the one it describes.
-#[derive(Debug, Default)]
-pub(super) struct Places {
-    pub(super) flags: Vec<usize>,
-    pub(super) defaults: Vec<usize>,
-    pub(super) templates: Vec<usize>,
-    pub(super) parameters: Vec<usize>,
-    pub(super) accept: Vec<usize>,
-    pub(super) refuse: Vec<usize>,
 }
 
 /// Reads a whole profile. Mistakes are recorded in the document; nothing is

@@ -10,13 +10,13 @@
 //! white space, a control character or a byte outside ASCII; vetting a resolved
 //! run's argument vector again gives the same vector.
 
-mod policy;
 mod run;
 mod settle;
 
-pub use run::VettedRun;
+mod policy;
 
-use std::fmt;
+pub use crate::call::{Arguments, Call, ParamValue};
+pub use run::VettedRun;
 
 use crate::compose;
 use crate::grammar::{self, Fix, Reading, Settings, Trouble};
@@ -29,58 +29,6 @@ use crate::scope::Scope;
 use crate::target;
 use crate::words;
 use settle::{Draft, settle};
-
-/// One call, as a client makes it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Call {
-    /// An address, a network or a host name.
-    pub target: String,
-    /// What `extra_args`, or a command line after `--`, says.
-    pub arguments: Arguments,
-    /// The name of a template of the profile.
-    pub template: Option<String>,
-    /// Typed parameters by name.
-    pub parameters: Vec<(String, ParamValue)>,
-}
-
-/// The arguments of a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Arguments {
-    /// One text, split by POSIX shell rules.
-    Text(String),
-    /// Separate arguments, taken as they are.
-    Tokens(Vec<String>),
-}
-
-impl Default for Arguments {
-    fn default() -> Self {
-        Self::Text(String::new())
-    }
-}
-
-/// The value of a typed parameter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ParamValue {
-    /// True or false.
-    Flag(bool),
-    /// A whole number.
-    Integer(i64),
-    /// A text; also a fractional number as its text.
-    Text(String),
-    /// A list of texts or numbers.
-    List(Vec<ParamValue>),
-}
-
-impl fmt::Display for ParamValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flag(on) => write!(f, "{on}"),
-            Self::Integer(number) => write!(f, "{number}"),
-            Self::Text(text) => f.write_str(text),
-            Self::List(items) => write!(f, "a list of {}", items.len()),
-        }
-    }
-}
 
 /// Vets a call.
 ///

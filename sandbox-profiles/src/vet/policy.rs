@@ -6,12 +6,13 @@
 //! Invariants: after these checks no setting holds an address outside the scope.
 
 use crate::grammar::{Settings, Trouble, element_of, render};
+use crate::limits::ARG_BYTES_MAX;
 use crate::net::{Network, is_covered, merged};
 use crate::profile::{FlagId, Profile};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::scope::Scope;
 use crate::target::Target;
-use crate::value::{Decoy, Value};
+use crate::value::{Decoy, Value, ValueType};
 
 /// The settings that only an intrusive policy allows.
 pub(super) fn intrusive_parts(profile: &Profile, settings: &Settings) -> Vec<FlagId> {
@@ -134,8 +135,35 @@ pub(super) fn add_exclusions(
     }
     let networks = merged(networks);
     check_something_left(profile, target, id, &networks)?;
-    settings.insert(id, Value::Networks(networks));
+    let count = networks.len();
+    let value = Value::Networks(networks);
+    if !fits(profile, id, &value) {
+        return Err(Trouble::plain(Refusal::new(
+            "TGT4",
+            format!("{count} parts of the network are to be left out, more than one flag can say"),
+            &target.to_string(),
+            "choose a smaller network",
+        )));
+    }
+    settings.insert(id, value);
     Ok(())
+}
+
+/// Whether the executor would take the value that vetting put together.
+fn fits(profile: &Profile, id: FlagId, value: &Value) -> bool {
+    let Some(flag) = profile.flag(id) else {
+        return false;
+    };
+    let items = match (&flag.value, value) {
+        (ValueType::Networks { items_max }, Value::Networks(networks)) => {
+            u32::try_from(networks.len()).is_ok_and(|count| count <= *items_max)
+        }
+        (_, _) => false,
+    };
+    items
+        && element_of(flag, value)
+            .iter()
+            .all(|element| element.len() <= ARG_BYTES_MAX)
 }
 
 /// Refuses an address family that the target does not have.

@@ -17,6 +17,13 @@ use crate::scope::Scope;
 use crate::target::Target;
 
 /// A run that fits its profile and the scope.
+///
+/// ```compile_fail,E0451
+/// # use sandbox_profiles::VettedRun;
+/// # fn f(run: VettedRun) -> VettedRun {
+/// VettedRun { argv: vec!["/bin/sh".into()], ..run } // not vetted
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct VettedRun {

@@ -1,0 +1,65 @@
+//! What the tests work with: built-in tools, scopes, calls.
+//!
+//! Not a mock of anything: the real profiles and the real vetting.
+
+use std::sync::LazyLock;
+
+use sandbox_profiles::vet::{self, Arguments, Call};
+use sandbox_profiles::{Profile, ProfileSet, Refusal, Scope, ScopeConfig, VettedRun, load};
+
+static TOOLS: LazyLock<ProfileSet> = LazyLock::new(|| load::built_in().unwrap());
+
+/// A built-in profile.
+pub(crate) fn tool(name: &str) -> &'static Profile {
+    TOOLS.get(name).unwrap()
+}
+
+/// The default scope.
+pub(crate) fn scope() -> Scope {
+    Scope::new(&ScopeConfig::default()).unwrap()
+}
+
+/// The default scope with intrusive runs allowed.
+pub(crate) fn intrusive() -> Scope {
+    Scope::new(&ScopeConfig {
+        allow_intrusive: true,
+        ..ScopeConfig::default()
+    })
+    .unwrap()
+}
+
+/// A scope of these networks, allowed and denied.
+pub(crate) fn scope_of(allowed: &[&str], denied: &[&str]) -> Scope {
+    let texts = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
+    let config = ScopeConfig {
+        allowed_networks: texts(allowed),
+        denied_networks: texts(denied),
+        ..ScopeConfig::default()
+    };
+    Scope::new(&config).unwrap()
+}
+
+/// A call with arguments as one text.
+pub(crate) fn call(target: &str, args: &str) -> Call {
+    Call {
+        target: target.to_owned(),
+        arguments: Arguments::Text(args.to_owned()),
+        ..Call::default()
+    }
+}
+
+/// Vets a call to nmap.
+pub(crate) fn nmap(scope: &Scope, target: &str, args: &str) -> Result<VettedRun, Refusal> {
+    vet::vet(tool("nmap"), scope, &call(target, args))
+}
+
+/// What stands between the fixed arguments and `--` in a run of nmap.
+pub(crate) fn flags(run: &VettedRun) -> String {
+    let argv = run.argv();
+    assert_eq!(
+        &argv[..6],
+        ["/usr/bin/nmap", "-oX", "-", "--stats-every", "2s", "-n"]
+    );
+    assert_eq!(argv[argv.len() - 2], "--");
+    argv[6..argv.len() - 2].join(" ")
+}

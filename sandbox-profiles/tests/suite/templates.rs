@@ -1,0 +1,128 @@
+//! Templates: what they stand for, and what a call changes about them.
+
+use sandbox_profiles::vet::{self, Call};
+use sandbox_profiles::{Refusal, VettedRun};
+
+use crate::bench::{call, flags, scope, tool};
+
+fn with(template: &str, args: &str) -> Result<VettedRun, Refusal> {
+    let call = Call {
+        template: Some(template.to_owned()),
+        ..call("10.0.0.1", args)
+    };
+    vet::vet(tool("nmap"), &scope(), &call)
+}
+
+#[test]
+fn stand_for_their_arguments() {
+    let cases = [
+        ("quick", "-Pn --top-ports 100 -T4 --max-parallelism 10"),
+        (
+            "standard",
+            "-Pn --top-ports 1000 -sV -T4 --max-parallelism 10",
+        ),
+        ("thorough", "-Pn -p- -sV -sC -T4 --max-parallelism 10"),
+        ("discovery", "-sn -T4 --max-parallelism 10"),
+        (
+            "version",
+            "-Pn --top-ports 1000 -sV --version-intensity 5 -T4 --max-parallelism 10",
+        ),
+        (
+            "script",
+            "-Pn --top-ports 1000 -sC -T4 --max-parallelism 10",
+        ),
+    ];
+    for (template, expected) in cases {
+        let run = with(template, "").unwrap();
+        assert_eq!(flags(&run), expected, "{template}");
+        assert!(run.notes().is_empty());
+    }
+    assert_eq!(tool("nmap").templates.len(), cases.len());
+}
+
+#[test]
+fn give_way_to_what_a_call_says_itself() {
+    let cases = [
+        // template, arguments, expected, notes, why
+        (
+            "quick",
+            "-p 22",
+            "-Pn -p 22 -T4 --max-parallelism 10",
+            1,
+            "other ports",
+        ),
+        (
+            "quick",
+            "--top-ports 5",
+            "-Pn --top-ports 5 -T4 --max-parallelism 10",
+            1,
+            "fewer ports",
+        ),
+        (
+            "quick",
+            "--top-ports 100",
+            "-Pn --top-ports 100 -T4 --max-parallelism 10",
+            0,
+            "the same",
+        ),
+        (
+            "quick",
+            "-sn",
+            "-sn -T4 --max-parallelism 10",
+            2,
+            "no ports, and discovery",
+        ),
+        (
+            "quick",
+            "-PS",
+            "-PS --top-ports 100 -T4 --max-parallelism 10",
+            1,
+            "discovery",
+        ),
+        (
+            "thorough",
+            "-T2",
+            "-Pn -p- -sV -sC -T2 --max-parallelism 10",
+            1,
+            "slower",
+        ),
+        (
+            "discovery",
+            "-PE",
+            "-sn -PE -T4 --max-parallelism 10",
+            0,
+            "more",
+        ),
+        (
+            "discovery",
+            "-sT",
+            "-sT -Pn --top-ports 1000 -T4 --max-parallelism 10",
+            1,
+            "a scan after all",
+        ),
+    ];
+    for (template, args, expected, notes, why) in cases {
+        let run = with(template, args).unwrap();
+        assert_eq!(flags(&run), expected, "{template} {args}: {why}");
+        assert_eq!(
+            run.notes().len(),
+            notes,
+            "{template} {args}: {:?}",
+            run.notes()
+        );
+    }
+}
+
+#[test]
+fn do_not_hide_a_conflict_of_the_call() {
+    assert!(with("quick", "-sS -sT").is_err());
+    assert!(with("quick", "-p 1 --top-ports 5").is_err());
+}
+
+#[test]
+fn unknown_ones_are_refused_with_the_nearest() {
+    let refusal = with("quik", "").unwrap_err();
+    assert!(refusal.remedy.contains("quick"), "{refusal}");
+    assert!(with("Quick", "").is_err(), "case counts");
+    assert!(with("", "").is_err());
+}
