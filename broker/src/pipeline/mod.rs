@@ -193,8 +193,9 @@ impl Engine {
         vetted.note(outcome);
         let pinned = unless(cancel, vet::pin(&inner.settings, vetted)).await?;
         pinned.note(outcome);
-        observer.observe(RunEvent::Queued);
-        let _permit = unless(cancel, inner.permits.run(&profile.name, deadline)).await?;
+        let on_wait = || observer.observe(RunEvent::Queued);
+        let permit = inner.permits.run(&profile.name, deadline, on_wait);
+        let _permit = unless(cancel, permit).await?;
         let left = deadline.saturating_duration_since(Instant::now());
         let job = run::Job {
             run_id: outcome.run_id.clone(),

@@ -77,12 +77,18 @@ impl Permits {
         })
     }
 
-    /// Waits for the right to run `tool`, until `deadline` at the longest.
+    /// The right to run `tool`: at once, or after a wait until `deadline` at the
+    /// longest, whose beginning `on_wait` is told.
     ///
     /// # Errors
     ///
     /// `resource_exhausted` when the queue is full or the wait too long.
-    pub async fn run(&self, tool: &str, deadline: Instant) -> Result<Permit, CallError> {
+    pub async fn run(
+        &self,
+        tool: &str,
+        deadline: Instant,
+        on_wait: impl FnOnce(),
+    ) -> Result<Permit, CallError> {
         let Some(gate) = self.gates.get(tool) else {
             return Err(exhausted(tool, "has no gate"));
         };
@@ -90,6 +96,7 @@ impl Permits {
             return Ok(Permit { _run: run });
         }
         let place = Place::take(gate).ok_or_else(|| exhausted(tool, "has a full queue"))?;
+        on_wait();
         let run = timeout_at(deadline, gate.runs.clone().acquire_owned()).await;
         drop(place);
         match run {
@@ -154,10 +161,10 @@ mod tests {
     #[tokio::test]
     async fn a_run_waits_for_the_one_before_it_and_no_longer_than_its_deadline() {
         let permits = permits(1, 8);
-        let first = permits.run("nmap", soon(1000)).await.unwrap();
-        let late = permits.run("nmap", soon(20)).await.unwrap_err();
+        let first = permits.run("nmap", soon(1000), || {}).await.unwrap();
+        let late = permits.run("nmap", soon(20), || {}).await.unwrap_err();
         assert_eq!(late.error_type, ErrorType::ResourceExhausted);
-        let (second, ()) = tokio::join!(permits.run("nmap", soon(5000)), async {
+        let (second, ()) = tokio::join!(permits.run("nmap", soon(5000), || {}), async {
             tokio::task::yield_now().await;
             drop(first);
         });
@@ -166,7 +173,7 @@ mod tests {
             "a freed permit goes to the next in the queue"
         );
         assert!(
-            permits.run("ping", soon(20)).await.is_ok(),
+            permits.run("ping", soon(20), || {}).await.is_ok(),
             "each tool has a gate of its own"
         );
     }
@@ -175,17 +182,17 @@ mod tests {
     async fn a_full_queue_refuses_at_once_and_abandoned_places_are_given_back() {
         let permits = Arc::new(permits(1, 8));
         let queue_max = permits.gates["nmap"].queue_max;
-        let running = permits.run("nmap", soon(60_000)).await.unwrap();
+        let running = permits.run("nmap", soon(60_000), || {}).await.unwrap();
         let waiting: Vec<_> = (0..queue_max)
             .map(|_| {
                 let permits = permits.clone();
-                tokio::spawn(async move { permits.run("nmap", soon(60_000)).await })
+                tokio::spawn(async move { permits.run("nmap", soon(60_000), || {}).await })
             })
             .collect();
         while permits.gates["nmap"].waiting.load(Ordering::SeqCst) < queue_max {
             tokio::task::yield_now().await;
         }
-        let refused = permits.run("nmap", soon(60_000)).await.unwrap_err();
+        let refused = permits.run("nmap", soon(60_000), || {}).await.unwrap_err();
         assert!(
             refused.message.contains("full queue"),
             "{}",
@@ -199,7 +206,7 @@ mod tests {
         }
         assert_eq!(permits.gates["nmap"].waiting.load(Ordering::SeqCst), 0);
         drop(running);
-        assert!(permits.run("nmap", soon(20)).await.is_ok());
+        assert!(permits.run("nmap", soon(20), || {}).await.is_ok());
     }
 
     #[tokio::test]
