@@ -1,0 +1,195 @@
+//! From a chosen sandbox to a running tool.
+//!
+//! What it is: the last preparations, in the session: the run's directory, its
+//! ruleset, its arguments and environment; and the receipt, from the very
+//! values that were applied.
+//! What it is not: a decision. `policy.rs` made it.
+//!
+//! Invariants: the environment is a constant list and what the profile adds; a
+//! receipt exists only for a tool that runs.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::unistd::getpid;
+use protocol::event::{Receipt, RefusalKind, Refused};
+use protocol::limits::{ARGS_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
+use sha2::{Digest, Sha256};
+
+use crate::refusal::{self, chain, cut};
+use crate::sandbox::caps::CapabilitySet;
+use crate::sandbox::fds::{Nowhere, Streams};
+use crate::sandbox::landlock::{LandlockError, Rules};
+use crate::sandbox::rlimits::ResourceLimits;
+use crate::sandbox::seccomp::Filter;
+use crate::sandbox::{Plan, Progress};
+use crate::scratch::{Scratch, ScratchError};
+use crate::spawn::{self, Running, SpawnError};
+use crate::sys::StringTable;
+use crate::tools::{Ready, Tool};
+use crate::{EGRESS, Executor};
+
+/// Most variables of a tool's environment.
+const VARIABLES_MAX: usize = 64;
+/// The environment of every tool, before its directory and its profile's own.
+const ENVIRONMENT: &[(&str, &str)] = &[
+    ("PATH", "/usr/bin:/bin"),
+    ("LANG", "C.UTF-8"),
+    ("LC_ALL", "C.UTF-8"),
+];
+
+/// What a start needs that must not move or be opened afterwards: addresses
+/// that filters name, and low descriptors.
+#[derive(Debug)]
+pub(crate) struct Pad {
+    /// The tool's arguments.
+    pub(crate) argv: StringTable,
+    /// The tool's environment.
+    pub(crate) envp: StringTable,
+    /// `/dev/null`.
+    pub(crate) nowhere: Nowhere,
+}
+
+impl Pad {
+    /// Takes the memory and the descriptors, before anything else does.
+    ///
+    /// # Errors
+    ///
+    /// Whatever opening `/dev/null` says.
+    pub(crate) fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            argv: StringTable::new(ARGS_MAX),
+            envp: StringTable::new(VARIABLES_MAX),
+            nowhere: Nowhere::open()?,
+        })
+    }
+}
+
+/// What is to be started, and how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Launch<'a> {
+    /// The tool.
+    pub(crate) tool: &'a Tool,
+    /// Its program.
+    pub(crate) ready: &'a Ready,
+    /// The system call filter.
+    pub(crate) filter: &'a Filter,
+    /// The Landlock rules.
+    pub(crate) rules: &'a Rules,
+    /// What it may hold.
+    pub(crate) capabilities: CapabilitySet,
+    /// Its argv, program first.
+    pub(crate) argv: &'a [String],
+    /// How long it may run.
+    pub(crate) timeout: Duration,
+}
+
+/// Why nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LaunchError {
+    /// No directory for the run.
+    #[error(transparent)]
+    Scratch(#[from] ScratchError),
+    /// No ruleset.
+    #[error(transparent)]
+    Landlock(#[from] LandlockError),
+    /// The argv or the environment is too long or holds NUL.
+    #[error("the arguments or the environment hold NUL, or are too many")]
+    Strings,
+    /// The child failed.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+}
+
+impl LaunchError {
+    /// As the peer gets it.
+    pub(crate) fn refused(&self) -> Refused {
+        let message = chain(self);
+        let sandbox = |remedy| refusal::new(RefusalKind::SandboxUnavailable, &message, remedy);
+        match self {
+            Self::Scratch(_) => sandbox("see that runs_dir has room, and use each run id once"),
+            Self::Landlock(_) => sandbox("see `mantlet-executor check` on the executor's machine"),
+            Self::Spawn(SpawnError::Step { step, .. } | SpawnError::Died(step))
+                if step.is_layer() =>
+            {
+                sandbox("see `mantlet-executor check` on the executor's machine")
+            }
+            Self::Strings | Self::Spawn(_) => refusal::new(
+                RefusalKind::SpawnFailed,
+                &message,
+                "see the executor's log; the tool's program may be damaged",
+            ),
+        }
+    }
+}
+
+/// Starts a tool in a run's directory.
+///
+/// # Errors
+///
+/// The first preparation or step that failed; then nothing runs.
+pub(crate) fn launch(
+    executor: &Executor,
+    pad: &mut Pad,
+    scratch: &Scratch<'_>,
+    launch: Launch<'_>,
+    streams: Streams,
+    since: Instant,
+) -> Result<(Running, Receipt), LaunchError> {
+    let sandbox = &launch.tool.profile.sandbox;
+    let environment = environment(launch, &scratch.path());
+    pad.argv.fill(launch.argv).ok_or(LaunchError::Strings)?;
+    pad.envp.fill(environment).ok_or(LaunchError::Strings)?;
+    let limits = ResourceLimits::new(sandbox, launch.timeout);
+    let plan = Plan {
+        parent: getpid(),
+        directory: scratch.descriptor(),
+        limits: &limits,
+        capabilities: launch.capabilities,
+        ruleset: launch
+            .rules
+            .ruleset(&launch.ready.program, scratch.descriptor())?,
+        filter: launch.filter.program(),
+        program: launch.ready.program.descriptor(),
+        argv: &pad.argv,
+        envp: &pad.envp,
+        progress: Progress::new(),
+    };
+    let running = spawn::spawn(&plan, &mut pad.nowhere, streams)?;
+    let seccomp = Sha256::new()
+        .chain_update(executor.base_digest)
+        .chain_update(launch.filter.digest());
+    let receipt = Receipt {
+        uid: executor.uid.as_raw(),
+        gid: executor.gid.as_raw(),
+        capabilities: launch.capabilities.names(),
+        landlock_abi: launch.rules.abi().number(),
+        landlock_digest: launch.rules.digest(),
+        seccomp_digest: seccomp.finalize().into(),
+        rlimits: limits.rows(),
+        egress: EGRESS.to_owned(),
+        tool_path: cut(&launch.tool.path(), TEXT_BYTES_MAX),
+        tool_version: cut(&launch.tool.version, NAME_BYTES_MAX),
+        setup_us: u32::try_from(since.elapsed().as_micros()).unwrap_or(u32::MAX),
+    };
+    Ok((running, receipt))
+}
+
+/// The whole environment, `NAME=value` each.
+fn environment(launch: Launch<'_>, home: &Path) -> Vec<String> {
+    let home = home.to_string_lossy().into_owned();
+    let sandbox = &launch.tool.profile.sandbox;
+    let own = ENVIRONMENT
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"));
+    let homes = ["HOME", "TMPDIR"].map(|name| format!("{name}={home}"));
+    let added = sandbox.env.iter();
+    let raw = sandbox
+        .env_raw
+        .iter()
+        .filter(|_| launch.capabilities != CapabilitySet::EMPTY);
+    let profile = added
+        .chain(raw)
+        .map(|(name, value)| format!("{name}={value}"));
+    own.chain(homes).chain(profile).collect()
+}

@@ -1,0 +1,143 @@
+//! The verdict on a run: vetted again, by nothing the broker says.
+//!
+//! What it is: from a request to an [`Approved`] run, or the refusal.
+//! What it is not: the sandbox; it only chooses which one.
+//!
+//! Invariants: an [`Approved`] argv is what this process's own profiles render
+//! from it; it gets a capability only when the call needs it, the profile lists
+//! it and the executor holds it; bounds are never wider than the profile's.
+
+use std::time::Duration;
+
+use protocol::event::{RefusalKind, Refused};
+use protocol::request::Run;
+use sandbox_profiles::sandbox::RawUse;
+use sandbox_profiles::{Capability, Profile, VettedRun, vet};
+
+use crate::refusal;
+use crate::sandbox::caps::CapabilitySet;
+use crate::stream::Bounds;
+use crate::tools::{Confinement, Ready, Tool};
+use crate::{Executor, IcmpSockets};
+
+/// What to do where a tool needs raw or ICMP datagram sockets and has neither.
+pub(crate) const ICMP_REMEDY: &str = "run the executor in system mode with CAP_NET_RAW, or open \
+    ICMP datagram sockets to its group: sysctl -w net.ipv4.ping_group_range='0 2147483647'";
+
+/// A run that may start.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Approved<'a> {
+    /// Its tool.
+    pub(crate) tool: &'a Tool,
+    /// Its tool's program and sandboxes.
+    pub(crate) ready: &'a Ready,
+    /// The sandbox that fits the call.
+    pub(crate) confinement: &'a Confinement,
+    /// The capabilities that the call needs.
+    pub(crate) capabilities: CapabilitySet,
+    /// The argv, program first.
+    pub(crate) argv: Vec<String>,
+    /// What it may cost.
+    pub(crate) bounds: Bounds,
+}
+
+/// Decides on a run.
+///
+/// # Errors
+///
+/// The refusal.
+pub(crate) fn decide<'a>(executor: &'a Executor, run: &Run) -> Result<Approved<'a>, Refused> {
+    let tool = find(executor, &run.tool)?;
+    let vetted = vet::vet_argv(&tool.profile, &executor.config.scope, &run.argv)
+        .map_err(|error| refusal::not_vetted(&error))?;
+    let capabilities = grant(executor, &tool.profile, &vetted)?;
+    let unavailable = |message: &str| {
+        let remedy = "see `mantlet-executor check` on the executor's machine";
+        refusal::new(RefusalKind::ToolUnavailable, message, remedy)
+    };
+    let ready = tool
+        .state
+        .as_ref()
+        .map_err(|error| unavailable(&refusal::chain(error)))?;
+    ready
+        .program
+        .check_unchanged()
+        .map_err(|error| unavailable(&refusal::chain(&error)))?;
+    let confinement = match &ready.raw {
+        Some(raw) if capabilities != CapabilitySet::EMPTY => raw,
+        None if capabilities != CapabilitySet::EMPTY => {
+            return Err(unavailable("the profile has no sandbox for raw sockets"));
+        }
+        Some(_) | None => &ready.plain,
+    };
+    Ok(Approved {
+        tool,
+        ready,
+        confinement,
+        capabilities,
+        argv: vetted.argv().to_vec(),
+        bounds: bounds(&tool.profile, run),
+    })
+}
+
+fn find<'a>(executor: &'a Executor, name: &str) -> Result<&'a Tool, Refused> {
+    let is_named = |tool: &&Tool| {
+        tool.profile.name == name || tool.profile.aliases.iter().any(|alias| alias == name)
+    };
+    executor.tools.iter().find(is_named).ok_or_else(|| {
+        let names: Vec<_> = executor
+            .tools
+            .iter()
+            .map(|tool| tool.profile.name.as_str())
+            .collect();
+        let mut refused = refusal::new(
+            RefusalKind::UnknownTool,
+            "there is no profile of that name",
+            &format!("use one of: {}", names.join(", ")),
+        );
+        refused.offending = refusal::shown(name);
+        refused
+    })
+}
+
+/// The capabilities of a run: what its call needs, if the executor holds it.
+fn grant(
+    executor: &Executor,
+    profile: &Profile,
+    vetted: &VettedRun,
+) -> Result<CapabilitySet, Refused> {
+    let raw = CapabilitySet::of(&[Capability::NetRaw]);
+    let is_held = executor.held.covers(raw);
+    match profile.sandbox.raw {
+        RawUse::OrIcmpSocket if is_held => return Ok(raw),
+        RawUse::OrIcmpSocket if executor.icmp_sockets == IcmpSockets::Closed => {
+            return Err(refusal::new(
+                RefusalKind::CapabilityNotHeld,
+                "the executor doesn't hold CAP_NET_RAW, and the kernel doesn't open ICMP \
+                 datagram sockets to it",
+                ICMP_REMEDY,
+            ));
+        }
+        RawUse::OrIcmpSocket | RawUse::ByFlag | RawUse::Never => {}
+    }
+    for capability in vetted.needs() {
+        let is_listed = profile.capabilities.contains(capability);
+        if !(executor.held.covers(CapabilitySet::of(&[*capability])) && is_listed) {
+            return Err(refusal::not_vetted(
+                &vetted.refuse_without(profile, *capability),
+            ));
+        }
+    }
+    Ok(CapabilitySet::of(vetted.needs()))
+}
+
+/// What the broker asks for, as far as the profile allows it.
+fn bounds(profile: &Profile, run: &Run) -> Bounds {
+    let asked = Duration::from_millis(u64::from(run.timeout_ms));
+    Bounds {
+        timeout: asked.min(profile.run.timeout_max),
+        stdout_bytes_max: u64::from(run.stdout_max.min(profile.run.stdout_bytes_max)),
+        stderr_bytes_max: u64::from(run.stderr_max.min(profile.run.stderr_bytes_max)),
+    }
+}
