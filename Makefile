@@ -1,0 +1,58 @@
+# Mantlet's commands. `make` alone lists them.
+#
+# The demo and the tests install what they need (see tests/needs.sh); cargo is
+# all that must be there before.
+
+CARGO ?= cargo
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+SKIP_LOG := $(TARGET)/skips.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test test-needs lint fmt doc deny bench clean
+
+help: ## Lists these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## Builds the two programs, optimised, into target/release
+	$(CARGO) build --locked --release --bins
+
+demo: ## Scans a small lab on this machine through an MCP client session
+	@tests/needs.sh demo
+	@$(CARGO) build --locked --quiet --bins
+	@$(TARGET)/py/mcp-2/bin/python -B tests/demo/demo.py --binaries $(TARGET)/debug
+
+test: test-needs ## Runs all tests; as root also those that need network namespaces
+	@rm -f $(SKIP_LOG) && touch $(SKIP_LOG)
+	$(CARGO) build --locked --workspace --bins
+	$(CARGO) test --locked --workspace --doc --quiet
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+	  run="$(CARGO) nextest run --locked --workspace --config-file tests/nextest.toml"; \
+	else \
+	  run="$(CARGO) test --locked --workspace --lib --bins --tests"; \
+	fi; \
+	echo "$$run"; MANTLET_SKIP_LOG=$(SKIP_LOG) $$run; code=$$?; \
+	sort $(SKIP_LOG) | uniq -c; exit $$code
+
+test-needs:
+	@tests/needs.sh test
+
+lint: ## Checks format, lints and documentation
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --workspace --no-deps --document-private-items --quiet
+
+fmt: ## Formats the code
+	$(CARGO) fmt --all
+
+doc: ## Builds the API documentation into target/doc
+	$(CARGO) doc --locked --workspace --no-deps --document-private-items
+
+deny: ## Checks licences, sources and duplicates of dependencies (needs cargo-deny)
+	$(CARGO) deny --locked check licenses bans sources
+
+bench: test-needs ## Measures the confined start, a whole call, streaming and memory
+	$(CARGO) build --locked --release --bins
+	$(CARGO) bench --locked --package mantlet-tests --bench spine
+
+clean: ## Removes all that was built
+	$(CARGO) clean

@@ -1,0 +1,20 @@
+//! End to end: what users see, through the binaries, sockets and standard streams.
+//!
+//! What it is not: a unit test; nothing of the product is linked but its wire
+//! contract.
+//!
+//! Invariants: a test that can't run here says `SKIP reason`.
+
+#![expect(
+    clippy::indexing_slicing,
+    reason = "of JSON values, where what is missing is null"
+)]
+
+mod commands;
+mod lifecycle;
+mod mcp_sdk;
+mod run_command;
+mod stdio_runs;
+mod stdio_traps;
+mod system_mode;
+mod vet_command;

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Installs what the demo or the tests need and this machine lacks.
+#
+# Usage: tests/needs.sh demo|test
+# Packages come from the machine's own package manager, the MCP SDK from the
+# Python package index into a virtual environment below the target directory.
+# Does nothing, quickly, where all is there. Uses sudo only when a package is
+# missing and it isn't run as root.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+purpose=${1:?usage: tests/needs.sh demo|test}
+target=${CARGO_TARGET_DIR:-target}
+path_all=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "error: $1"; say "remedy: $2"; exit 1; }
+has() { PATH=$path_all command -v "$1" >/dev/null 2>&1; }
+can_venv() { python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; }
+
+# command:package
+demo_needs="cc:gcc nmap:nmap python3:python3"
+test_needs="$demo_needs make:make ping:iputils-ping nginx:nginx-light sshd:openssh-server
+  dnsmasq:dnsmasq-base ip:iproute2 nft:nftables setpriv:util-linux nsenter:util-linux strace:strace"
+
+case $purpose in
+  demo) needs=$demo_needs; sdks="2" ;;
+  test) needs=$test_needs; sdks="1 2" ;;
+  *) die "unknown purpose: $purpose" "say demo or test" ;;
+esac
+
+has cargo || die "cargo is missing" "install Rust 1.91 or later, for example with rustup"
+
+missing=()
+for need in $needs; do
+  has "${need%%:*}" || missing+=("${need##*:}")
+done
+can_venv || missing+=(python3 python3-venv)
+
+if [ ${#missing[@]} -gt 0 ]; then
+  has apt-get || die "missing packages: ${missing[*]}" "install them with this machine's package manager"
+  as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    has sudo || die "missing packages: ${missing[*]}" "as root: apt-get install ${missing[*]}"
+    as_root=(sudo)
+  fi
+  say "installing: ${missing[*]}"
+  # RUNLEVEL keeps a server package from starting its service: the tests
+  # start their own servers, inside their own networks.
+  quiet=(env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1)
+  "${as_root[@]}" "${quiet[@]}" apt-get -qq update >&2
+  "${as_root[@]}" "${quiet[@]}" apt-get -qq install -y --no-install-recommends "${missing[@]}" >&2
+  can_venv || die "python3 can't make virtual environments, or is older than 3.10" \
+    "install python3 >= 3.10 and python3-venv"
+fi
+
+for sdk in $sdks; do
+  case $sdk in
+    1) version=1.30.0 ;;
+    2) version=2.3.0 ;;
+  esac
+  venv=$target/py/mcp-$sdk
+  [ -e "$venv/ready-$version" ] && continue
+  say "installing the MCP SDK $version for Python"
+  rm -rf "$venv"
+  python3 -m venv "$venv" || die "no virtual environment" "install python3-venv"
+  "$venv/bin/pip" install --quiet --disable-pip-version-check "mcp==$version" >&2 ||
+    die "the MCP SDK $version could not be installed" \
+      "give this machine access to a Python package index (pip's index-url), then run this again"
+  touch "$venv/ready-$version"
+done

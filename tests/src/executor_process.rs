@@ -1,0 +1,177 @@
+//! The real executor, started as an init system would start it.
+//!
+//! What it is not: the broker's embedded executor. This one has a socket, a
+//! configuration file and an identity of the test's choice.
+//!
+//! Invariants: the listening socket is descriptor 3 and the only one beyond the
+//! standard three; the executor has answered a greeting before
+//! [`ExecutorProcess::start`] returns.
+
+use std::fs::{self, Permissions};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::identity::{Account, Identity, NOBODY};
+use crate::raw_peer::RawPeer;
+use crate::running::Running;
+use crate::{Lab, config, wait};
+
+/// Longest wait for the first greeting.
+const READY: Duration = Duration::from_secs(20);
+
+/// A serving executor.
+#[derive(Debug)]
+pub struct ExecutorProcess {
+    running: Running,
+    socket: PathBuf,
+    runs_dir: PathBuf,
+}
+
+/// How to start one.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// As whom.
+    pub identity: Identity,
+    /// A directory of profiles; without it the built-in ones.
+    pub profiles: Option<PathBuf>,
+    /// Most runs at a time.
+    pub max_runs: u32,
+    /// User ids that may connect.
+    pub peers: Vec<u32>,
+}
+
+impl Options {
+    /// A plain account, built-in profiles, four runs.
+    #[must_use]
+    pub fn plain(account: Account) -> Self {
+        Self {
+            identity: Identity::Plain(account),
+            profiles: None,
+            max_runs: 4,
+            peers: vec![0, NOBODY.uid],
+        }
+    }
+
+    /// The same with `CAP_NET_RAW` and nothing else.
+    #[must_use]
+    pub fn net_raw(account: Account) -> Self {
+        Self {
+            identity: Identity::NetRaw(account),
+            ..Self::plain(account)
+        }
+    }
+
+    /// With the profiles of a directory.
+    #[must_use]
+    pub fn profiles(self, dir: &Path) -> Self {
+        Self {
+            profiles: Some(dir.to_owned()),
+            ..self
+        }
+    }
+}
+
+impl ExecutorProcess {
+    /// Starts an executor on the lab's client host.
+    ///
+    /// # Errors
+    ///
+    /// When it doesn't answer a greeting in time; the message holds its log.
+    pub fn start(lab: &Lab, options: &Options) -> Result<Self> {
+        let mut executor = Self::start_unready(lab, options)?;
+        let socket = executor.socket.clone();
+        let mut ended = false;
+        let greeted = wait::until("the executor's welcome", READY, || {
+            ended = executor.running.has_ended().unwrap_or(true);
+            if ended {
+                Some(false)
+            } else {
+                RawPeer::greeted(&socket).is_ok().then_some(true)
+            }
+        });
+        let log = executor.running.stderr_so_far();
+        ensure!(
+            greeted.with_context(|| log.clone())?,
+            "the executor ended: {log}"
+        );
+        Ok(executor)
+    }
+
+    /// Starts an executor and doesn't wait for it.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be started.
+    pub fn start_unready(lab: &Lab, options: &Options) -> Result<Self> {
+        let dir = tempfile::Builder::new()
+            .prefix("executor-")
+            .tempdir_in(lab.dir())?
+            .keep();
+        fs::set_permissions(&dir, Permissions::from_mode(0o755))?;
+        let (socket, runs_dir) = (dir.join("executor.sock"), dir.join("runs"));
+        fs::create_dir(&runs_dir)?;
+        fs::set_permissions(&runs_dir, Permissions::from_mode(0o700))?;
+        if let Identity::Plain(account) | Identity::NetRaw(account) = options.identity {
+            chown(&runs_dir, Some(account.uid), Some(account.uid))?;
+        }
+        let profiles = options.profiles.as_deref();
+        let text = config::executor(&runs_dir, profiles, options.max_runs, &options.peers);
+        let file = dir.join("executor.toml");
+        fs::write(&file, text)?;
+        let listener = UnixListener::bind(&socket)?;
+        fs::set_permissions(&socket, Permissions::from_mode(0o666))?;
+        // The shell moves the socket from standard input to descriptor 3.
+        let shuffle = "exec 3<&0 0</dev/null; exec \"$@\"";
+        let mut command = lab.client().command(options.identity, "sh");
+        command
+            .args(["-c", shuffle, "sh"])
+            .arg(&lab.binaries().executor);
+        command.args(["serve", "--config"]).arg(&file);
+        command
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command.stdin(Stdio::from(OwnedFd::from(listener)));
+        let running = Running::start(&mut command)?;
+        Ok(Self {
+            running,
+            socket,
+            runs_dir,
+        })
+    }
+
+    /// Its socket.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Where it makes the runs' own directories.
+    #[must_use]
+    pub fn runs_dir(&self) -> &Path {
+        &self.runs_dir
+    }
+
+    /// The process.
+    #[must_use]
+    pub fn process(&mut self) -> &mut Running {
+        &mut self.running
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.running.pid()
+    }
+
+    /// Its log so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.running.stderr_so_far()
+    }
+}

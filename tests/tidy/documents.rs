@@ -1,0 +1,159 @@
+//! Documents in step with what they describe.
+//!
+//! What it is not: a judge of prose.
+
+use anyhow::{Context as _, Result, ensure};
+use harness::Binaries;
+use harness::running::run;
+use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::sources::{read, root, sources};
+
+/// SHA-256 over the files of `protocol/src`, sorted by path, each as its path,
+/// a line feed, its text without trailing white space on any line, and a line
+/// feed.
+fn protocol_digest() -> Result<String> {
+    let mut hasher = Sha256::new();
+    for source in sources(&["rs"])? {
+        if source.path.starts_with("protocol/src/") {
+            hasher.update(format!("{}\n", source.path));
+            for line in source.text.lines() {
+                hasher.update(format!("{}\n", line.trim_end()));
+            }
+            hasher.update("\n");
+        }
+    }
+    let mut text = String::new();
+    for byte in hasher.finalize() {
+        write!(text, "{byte:02x}")?;
+    }
+    Ok(text)
+}
+
+#[test]
+fn protocol_md_describes_the_protocol_as_it_is() -> Result<()> {
+    let digest = protocol_digest()?;
+    let document = read("docs/PROTOCOL.md")?;
+    ensure!(
+        document.contains(&digest),
+        "protocol/src has changed. Bring docs/PROTOCOL.md in step, then put this hash in it: {digest}"
+    );
+    Ok(())
+}
+
+#[test]
+fn each_make_command_in_the_documents_exists() -> Result<()> {
+    let makefile = read("Makefile")?;
+    for path in ["README.md", "docs/ARCHITECTURE.md", "CHANGELOG.md"] {
+        let document = read(path)?;
+        for piece in document.split("`make ").skip(1) {
+            let command = piece.split(['`', ' ']).next().unwrap_or_default();
+            let exists = makefile
+                .lines()
+                .any(|line| line.starts_with(&format!("{command}:")));
+            ensure!(
+                exists,
+                "{path} names `make {command}`, which the Makefile lacks"
+            );
+        }
+    }
+    for command in ["demo", "test"] {
+        ensure!(
+            read("README.md")?.contains(&format!("make {command}")),
+            "README: make {command}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn relative_links_in_documents_lead_somewhere() -> Result<()> {
+    let root = root()?;
+    let mut todo = vec![root.join("docs")];
+    let mut documents = vec![root.join("README.md"), root.join("CHANGELOG.md")];
+    while let Some(dir) = todo.pop() {
+        for entry in std::fs::read_dir(&dir).with_context(|| dir.display().to_string())? {
+            let path = entry?.path();
+            if path.is_dir() {
+                todo.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "md") {
+                documents.push(path);
+            }
+        }
+    }
+    for path in documents {
+        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        for piece in text.split("](").skip(1) {
+            let link = piece.split([')', '#']).next().unwrap_or_default();
+            if link.is_empty() || link.contains("://") {
+                continue;
+            }
+            let base = path.parent().context("a directory")?;
+            ensure!(base.join(link).exists(), "{}: {link}", path.display());
+        }
+    }
+    Ok(())
+}
+
+fn help(program: &std::path::Path, args: &[&str]) -> Result<String> {
+    let ended = run(Command::new(program).args(args), Duration::from_secs(10))?;
+    Ok(ended.expect_code(0)?.stdout)
+}
+
+#[test]
+fn the_readme_names_every_command_of_mantlet() -> Result<()> {
+    let binaries = Binaries::find()?;
+    let text = help(&binaries.mantlet, &["--help"])?;
+    let commands = text
+        .split("Commands:")
+        .nth(1)
+        .context("a list of commands")?;
+    let commands = commands.split("\n\n").next().unwrap_or_default();
+    let readme = read("README.md")?;
+    for line in commands.lines().filter(|line| line.starts_with("  ")) {
+        let Some(command) = line
+            .split_whitespace()
+            .next()
+            .filter(|word| *word != "help")
+        else {
+            continue;
+        };
+        ensure!(
+            readme.contains(&format!("mantlet {command}")),
+            "README: mantlet {command}"
+        );
+        help(&binaries.mantlet, &[command, "--help"])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_executor_explains_itself() -> Result<()> {
+    let binaries = Binaries::find()?;
+    let text = help(&binaries.executor, &["--help"])?;
+    for word in ["serve", "check", "--config", "/etc/mantlet/executor.toml"] {
+        ensure!(text.contains(word), "{word} is missing: {text}");
+    }
+    let version = help(&binaries.executor, &["--version"])?;
+    ensure!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");
+    Ok(())
+}
+
+#[test]
+fn the_manifest_of_each_member_takes_the_workspaces_lints() -> Result<()> {
+    for member in crate::sources::MEMBERS {
+        let text = read(&format!("{member}/Cargo.toml"))?;
+        let manifest: toml::Table = text.parse()?;
+        let inherits = manifest
+            .get("lints")
+            .and_then(|lints| lints.get("workspace"));
+        ensure!(
+            inherits == Some(&toml::Value::Boolean(true)),
+            "{member}/Cargo.toml"
+        );
+    }
+    Ok(())
+}
