@@ -28,7 +28,7 @@ test: test-needs ## Runs all tests; as root also those that need network namespa
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 	  run="$(CARGO) nextest run --locked --workspace --config-file tests/nextest.toml"; \
 	else \
-	  run="$(CARGO) test --locked --workspace --lib --bins --tests"; \
+	  run="$(CARGO) test --locked --workspace --lib --bins --tests -- --test-threads=2"; \
 	fi; \
 	echo "$$run"; MANTLET_SKIP_LOG=$(SKIP_LOG) $$run; code=$$?; \
 	sort $(SKIP_LOG) | uniq -c; exit $$code
@@ -52,6 +52,7 @@ deny: ## Checks licences, sources and duplicates of dependencies (needs cargo-de
 
 bench: test-needs ## Measures the confined start, a whole call, streaming and memory
 	$(CARGO) build --locked --release --bins
+	$(CARGO) build --locked --release --package mantlet-executor --features bench --example confined_start
 	$(CARGO) bench --locked --package mantlet-tests --bench spine
 
 clean: ## Removes all that was built

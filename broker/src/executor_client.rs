@@ -152,7 +152,15 @@ impl Connection {
     ///
     /// Where the request can't be encoded or sent.
     pub async fn start(&mut self, run: Run) -> Result<(), ClientError> {
-        send(&mut self.frames, &Request::Run(run)).await
+        let Err(error) = send(&mut self.frames, &Request::Run(run)).await else {
+            return Ok(());
+        };
+        // An executor that has just said no may have closed already; its reason
+        // is worth more than the broken pipe.
+        match timeout(ANSWER_WAIT, receive(&mut self.frames)).await {
+            Ok(Ok(Event::Refused(refused))) => Err(ClientError::Refused(Box::new(refused))),
+            Ok(Ok(_) | Err(_)) | Err(_) => Err(error),
+        }
     }
 
     /// Asks for the run's end; [`Event::Finished`] still follows.

@@ -19,8 +19,8 @@ pub mod executor;
 pub mod embedded;
 pub mod executor_client;
 
-pub mod results;
 pub mod outcome;
+pub mod results;
 pub mod config;
 pub mod identity;
 pub mod observe;

@@ -34,12 +34,16 @@ fn main() {
         "complain" => eprintln!("complaint"),
         "shell" => shell(),
         "fail" => exit(7),
+        "real-time" => drop(unsafe { libc::raise(40) }),
         "sleep" => sleep(Duration::from_mins(1)),
         "stubborn" => stubborn(),
         "flood" => flood(),
         "quiet" => quiet(),
         "daemon" => daemon(),
         "bomb" => bomb(),
+        "threads" => threads(),
+        "thread-forks" => thread_forks(),
+        "child-mounts" => child_mounts(),
         "files" => files(),
         "network" => network(),
         "forge-exec" => call(libc::SYS_execveat, 0, 0, 0, 0),
@@ -163,6 +167,24 @@ fn daemon() {
         exit(0);
     }
     sleep(Duration::from_millis(200));
+}
+
+fn threads() {
+    let thread = std::thread::spawn(|| println!("from a thread"));
+    println!("joined {}", thread.join().is_ok());
+}
+
+fn thread_forks() {
+    println!("fork {}", unsafe { libc::fork() });
+}
+
+/// The first process waits; its child breaks the rules.
+fn child_mounts() {
+    if unsafe { libc::fork() } == 0 {
+        call(libc::SYS_mount, 0, 0, 0, 0);
+        exit(0);
+    }
+    sleep(Duration::from_mins(1));
 }
 
 fn bomb() {

@@ -73,34 +73,10 @@ pub fn confined_start(program: &Path, rounds: u32) -> Result<String, String> {
         .and_then(|base| base.install())
         .map_err(|error| told(&error))?;
     let limits = ResourceLimits::new(&profile.sandbox, Duration::from_mins(1));
-    let (confined, confined_median) = percentiles(rounds, || {
-        // Not measured: the directory, which is the file system's time, and
-        // what a session does before its run is asked for.
-        let scratch = parent.make("bench").map_err(|error| told(&error))?;
-        pad.nowhere = crate::sandbox::fds::Nowhere::open().map_err(|error| told(&error))?;
-        let streams = pad.nowhere.give_streams().map_err(|error| told(&error))?;
-        let begin = Instant::now();
-        let plan = Plan {
-            parent: getpid(),
-            directory: scratch.descriptor(),
-            limits: &limits,
-            capabilities: CapabilitySet::EMPTY,
-            ruleset: ready
-                .plain
-                .rules
-                .ruleset(&ready.program, scratch.descriptor())
-                .map_err(|error| told(&error))?,
-            filter: ready.plain.filter.program(),
-            program: ready.program.descriptor(),
-            argv: &pad.argv,
-            envp: &pad.envp,
-            progress: Progress::new(),
-        };
-        let running =
-            spawn::spawn(&plan, &mut pad.nowhere, streams).map_err(|error| told(&error))?;
-        waitpid(running.pid, None).map_err(|error| told(&error))?;
-        Ok(begin.elapsed())
-    })?;
+    let (confined, confined_median) =
+        percentiles(rounds, || confined(&parent, &limits, ready, &mut pad))?;
+    drop(parent);
+    std::fs::remove_dir(RUNS_DIR).map_err(|error| told(&error))?;
     let ratio = confined.as_secs_f64() / floor.as_secs_f64();
     Ok(format!(
         "{{\"rounds\":{rounds},\"floor_us\":{},\"confined_us\":{},\"ratio\":{ratio:.2},\
@@ -111,6 +87,40 @@ pub fn confined_start(program: &Path, rounds: u32) -> Result<String, String> {
         confined_median.as_micros(),
         ready.plain.filter.program().len(),
     ))
+}
+
+/// One confined start, from a session's point of view.
+fn confined(
+    parent: &Parent,
+    limits: &ResourceLimits,
+    ready: &Ready,
+    pad: &mut Pad,
+) -> Result<Duration, String> {
+    let told = |error: &dyn std::error::Error| chain(error);
+    // Not measured: the directory, which is the file system's time, and what a
+    // session does before its run is asked for.
+    let scratch = parent.make("bench").map_err(|error| told(&error))?;
+    pad.nowhere = crate::sandbox::fds::Nowhere::open().map_err(|error| told(&error))?;
+    let streams = pad.nowhere.give_streams().map_err(|error| told(&error))?;
+    let begin = Instant::now();
+    let rules = &ready.plain.rules;
+    let plan = Plan {
+        parent: getpid(),
+        directory: scratch.descriptor(),
+        limits,
+        capabilities: CapabilitySet::EMPTY,
+        ruleset: rules
+            .ruleset(ready.program.as_rule(), scratch.descriptor())
+            .map_err(|error| told(&error))?,
+        filter: ready.plain.filter.program(),
+        program: ready.program.descriptor(),
+        argv: &pad.argv,
+        envp: &pad.envp,
+        progress: Progress::new(),
+    };
+    let running = spawn::spawn(&plan, &mut pad.nowhere, streams).map_err(|error| told(&error))?;
+    waitpid(running.pid, None).map_err(|error| told(&error))?;
+    Ok(begin.elapsed())
 }
 
 fn give_up_root(uid: Uid, gid: Gid) -> Result<(), String> {

@@ -148,7 +148,7 @@ pub(crate) fn launch(
         capabilities: launch.capabilities,
         ruleset: launch
             .rules
-            .ruleset(&launch.ready.program, scratch.descriptor())?,
+            .ruleset(launch.ready.program.as_rule(), scratch.descriptor())?,
         filter: launch.filter.program(),
         program: launch.ready.program.descriptor(),
         argv: &pad.argv,

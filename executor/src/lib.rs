@@ -1,7 +1,8 @@
 //! The executor: runs vetted tools in a sandbox on behalf of a broker.
 //!
 //! ```text
-//! listener → session → policy → launch → sandbox → spawn → stream → tree
+//! listener → session → policy → launch → spawn → sandbox → the tool
+//!                   └──────────────▶ stream → tree: its output and its end
 //! ```
 //!
 //! What it is: one small process with one thread, that forks a session for each
@@ -21,55 +22,32 @@
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 compile_error!("the executor's system call filters are written for 64-bit x86 Linux");
 
-// In reading order: from the command line to the system calls.
-mod cli;
-
-mod start;
-
-mod report;
-
-mod listener;
-
-mod permits;
-
-mod session;
-
-mod connection;
-
-mod refusal;
-
-mod policy;
-
-mod launch;
-
-mod scratch;
-
-pub mod sandbox;
-
-mod spawn;
-
-mod stream;
-
-mod tree;
-
-mod probe;
-
-mod inventory;
-
-mod tools;
-
-mod config;
-
-mod trust;
-
-mod log;
-
-mod procfs;
-
-mod sys;
-
+// In reading order; each imports only what stands below it.
 #[cfg(feature = "bench")]
 pub mod bench;
+mod cli;
+mod start;
+mod report;
+mod probe;
+mod listener;
+mod session;
+mod inventory;
+mod policy;
+mod launch;
+mod stream;
+mod tree;
+mod spawn;
+mod tools;
+pub mod sandbox;
+mod connection;
+mod permits;
+mod scratch;
+mod config;
+mod trust;
+mod refusal;
+mod log;
+mod procfs;
+mod sys;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -1,4 +1,6 @@
 //! The program; everything is in the library.
+//!
+//! Invariants: it hands over its arguments, and nothing else of its surroundings.
 
 use std::process::ExitCode;
 

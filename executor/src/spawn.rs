@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::sandbox::fds::{Nowhere, Streams};
@@ -95,16 +95,11 @@ pub(crate) fn spawn(
     Err(failure)
 }
 
-/// Kills and reaps a child that must not have run anything.
+/// Kills and reaps a child that must not go on, with whatever it started.
 fn reap(pid: Pid) {
-    // It is our unreaped child, so the number is still its own. An error means
-    // that it is gone already.
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap_or_default();
-    loop {
-        match waitpid(pid, Some(WaitPidFlag::empty())) {
-            Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) => return,
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(_) => return,
-        }
-    }
+    // It is our unreaped child, so the number is still its own and its group's.
+    // An error means that it is gone already, or has no group yet.
+    killpg(pid, Signal::SIGKILL).unwrap_or_default();
+    kill(pid, Signal::SIGKILL).unwrap_or_default();
+    sys::wait_for(pid).map(|_| ()).unwrap_or_default();
 }

@@ -97,6 +97,9 @@ pub(crate) enum StartError {
         /// Who started us.
         parent: i32,
     },
+    /// Whoever runs it would choose its configuration.
+    #[error("the program is set-user-id or set-group-id; it must not be")]
+    SetUserId,
     /// Resource limits.
     #[error("resource limits could not be set")]
     Limits(#[source] Errno),
@@ -251,6 +254,9 @@ fn prepare(
     maker: Option<Pid>,
 ) -> Result<Executor, StartError> {
     let started_by = Uid::current();
+    if started_by != Uid::effective() || Gid::current() != Gid::effective() {
+        return Err(StartError::SetUserId);
+    }
     prctl::set_dumpable(false).map_err(StartError::Dumpable)?;
     rlimits::limit_all().map_err(StartError::Limits)?;
     let config = Config::read(path, started_by.as_raw())?;
@@ -333,7 +339,7 @@ fn profiles(config: &Config, log: &Log) -> Result<ProfileSet, StartError> {
 
 /// Who serves: the configured user when started as root, else who we are.
 fn account(config: &Config) -> Result<(Uid, Gid), StartError> {
-    if Uid::current().is_root() || Uid::effective().is_root() {
+    if Uid::current().is_root() {
         let account = Account::named(&config.user)?;
         Ok((account.uid, account.gid))
     } else {
@@ -344,7 +350,7 @@ fn account(config: &Config) -> Result<(Uid, Gid), StartError> {
 /// Gives up root, and every capability that the mode doesn't keep. What is held
 /// afterwards.
 fn settle_privileges(config: &Config, uid: Uid, gid: Gid) -> Result<CapabilitySet, StartError> {
-    if Uid::current().is_root() || Uid::effective().is_root() {
+    if Uid::current().is_root() {
         identity::give_up_root(Account { uid, gid })?;
     }
     let held = match config.mode {

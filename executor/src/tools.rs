@@ -118,9 +118,9 @@ impl Program {
         self.opened.as_fd()
     }
 
-    /// For rules.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// For rules: its path, to name it, and the file itself.
+    pub(crate) fn as_rule(&self) -> (&Path, BorrowedFd<'_>) {
+        (&self.path, self.opened.as_fd())
     }
 
     /// The path still leads to the file that was opened, and that is unchanged.

@@ -111,18 +111,11 @@ pub(crate) fn kill_children(spared: &[Pid]) -> u32 {
 }
 
 fn reap(leader: Pid) -> Exit {
-    loop {
-        match waitpid(leader, None) {
-            Ok(WaitStatus::Exited(_, code)) => {
-                return Exit::Code(u8::try_from(code & 0xff).unwrap_or(u8::MAX));
-            }
-            Ok(WaitStatus::Signaled(_, signal, _)) => {
-                return Exit::Signal(sys::signal_number(signal));
-            }
-            // Not ours to reap any more: nothing is known about its end.
-            Err(Errno::ECHILD) => return Exit::Signal(0),
-            Ok(_) | Err(_) => {}
-        }
+    match sys::wait_for(leader) {
+        Ok(sys::WaitStatus::Exited(code)) => Exit::Code(code),
+        Ok(sys::WaitStatus::Signaled(signal)) => Exit::Signal(signal),
+        // Not ours to reap, which can't be: nothing is known about its end.
+        Err(_) => Exit::Signal(0),
     }
 }
 

@@ -16,7 +16,7 @@ use harness::raw_peer::Answer;
 use harness::running::run;
 use harness::stdio_client::{Era, PROMPT};
 use harness::{ExecutorProcess, Lab, RawPeer, StdioClient, identity, processes};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Starts per round and rounds of the comparison.
 const STARTS: usize = 40;
@@ -31,7 +31,8 @@ fn main() -> Result<()> {
     let flood = hostile.profile("flood", "misbehaviours", &Policy::default())?;
     let options = Options::plain(identity::lent()).profiles(hostile.dir());
     let executor = ExecutorProcess::start(&lab, &options)?;
-    starts(&hostile, &noop, &executor)?;
+    start(&lab, &noop)?;
+    calls(&hostile, &noop, &executor)?;
     streaming(&flood, &executor)?;
     say(
         "executor, idle",
@@ -80,9 +81,31 @@ fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-/// The raw floor, the confined start inside the executor, and the whole call
-/// over the socket, in turns.
-fn starts(hostile: &Hostile, noop: &Tool, executor: &ExecutorProcess) -> Result<()> {
+/// The confined start against the floor, both by the executor's own code in one
+/// process.
+fn start(lab: &Lab, noop: &Tool) -> Result<()> {
+    let example = lab
+        .binaries()
+        .target
+        .join("release/examples/confined_start");
+    let mut command = std::process::Command::new(&example);
+    let ended = run(
+        command.arg(noop.executable()).arg("2000"),
+        Duration::from_mins(2),
+    )?;
+    let line: Value = serde_json::from_str(&ended.expect_code(0)?.stdout)?;
+    let figure = |key: &str| line.get(key).and_then(Value::as_f64).context("a figure");
+    let text = |p10: f64, p50: f64| format!("median {p50:>7.1} µs, p10 {p10:>7.1} µs");
+    let floor = text(figure("floor_us")?, figure("floor_median_us")?);
+    say("raw vfork + execve + reap of a static no-op", &floor)?;
+    let confined = text(figure("confined_us")?, figure("confined_median_us")?);
+    say("confined start of the same, to its reaping", &confined)?;
+    say("", &format!("{:.2} × the floor (aim: 2)", figure("ratio")?))
+}
+
+/// A whole call over the socket, and the part of it until the tool's exec, with
+/// the floor measured in turns.
+fn calls(hostile: &Hostile, noop: &Tool, executor: &ExecutorProcess) -> Result<()> {
     let (mut floor, mut set_up, mut whole) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let mut command = std::process::Command::new(hostile.program("floor"));
@@ -105,26 +128,13 @@ fn starts(hostile: &Hostile, noop: &Tool, executor: &ExecutorProcess) -> Result<
         Sample::new(set_up)?,
         Sample::new(whole)?,
     );
-    let ratio = |sample: &Sample, percent: usize| {
-        sample.percentile(percent).as_secs_f64() / floor.percentile(percent).as_secs_f64()
-    };
-    say("raw vfork + execve + wait of a static no-op", &floor.text())?;
-    say("confined start, request to exec", &set_up.text())?;
-    let ratios = format!(
-        "{:.2} × the floor (p10 {:.2}; aim: 2)",
-        ratio(&set_up, 50),
-        ratio(&set_up, 10)
-    );
-    say("", &ratios)?;
+    let ratio =
+        |sample: &Sample| sample.percentile(10).as_secs_f64() / floor.percentile(10).as_secs_f64();
+    say("floor again, from another process", &floor.text())?;
+    say("request to exec: vetting, directory, start", &set_up.text())?;
+    say("", &format!("{:.2} × the floor", ratio(&set_up)))?;
     say("whole call: connect, greet, run, finished", &whole.text())?;
-    say(
-        "",
-        &format!(
-            "{:.2} × the floor (p10 {:.2})",
-            ratio(&whole, 50),
-            ratio(&whole, 10)
-        ),
-    )
+    say("", &format!("{:.2} × the floor", ratio(&whole)))
 }
 
 /// How fast a tool's output passes through the executor.

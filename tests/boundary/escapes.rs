@@ -76,8 +76,8 @@ const KERNEL: &[Row] = &[
 
 #[rustfmt::skip]
 const PROCESSES: &[Row] = &[
-    ("exec-shell",          Anyone, Errno("EACCES")),
-    ("exec-shell-directly", Anyone, Errno("EACCES")),
+    ("exec-shell",          Anyone, Killed("execve")),
+    ("exec-shell-directly", Anyone, Killed("execve")),
     ("exec-descriptor",     Anyone, Killed("execveat")),
     ("signal-parent",       Root,   Errno("EPERM")),
     ("signal-all",          Root,   Killed("kill")),

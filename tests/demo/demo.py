@@ -55,7 +55,7 @@ class Bar:
     def done(self):
         if TERMINAL:
             print("\r\033[K", end="")
-        say(f"{self.told} progress notifications")
+        say(f"{self.told} progress notification{'' if self.told == 1 else 's'}")
 
 
 @contextmanager

@@ -13,6 +13,7 @@
 mod commands;
 mod lifecycle;
 mod mcp_sdk;
+mod output;
 mod run_command;
 mod stdio_runs;
 mod stdio_traps;

@@ -8,6 +8,8 @@ use crate::sources::{Source, code_lines, read, sources, without_tests};
 
 /// Longest file, in lines.
 const LINES_MAX: usize = 500;
+/// Longer than other files, so that an auditor of `unsafe` has one place to read.
+const UNSAFE_FILE: &str = "executor/src/sys.rs";
 /// Longest function, in lines, its signature and closing brace included. Tests
 /// are exempt: most of their lines are rows of a table.
 const FUNCTION_LINES_MAX: usize = 70;
@@ -27,7 +29,9 @@ fn offenders(rust: &[Source], is_fault: impl Fn(&Source) -> bool) -> Vec<String>
 #[test]
 fn no_file_is_longer_than_500_lines() -> Result<()> {
     let rust = sources(&["rs", "py", "c", "sh"])?;
-    let long = offenders(&rust, |source| source.text.lines().count() > LINES_MAX);
+    let long = offenders(&rust, |source| {
+        source.path != UNSAFE_FILE && source.text.lines().count() > LINES_MAX
+    });
     complain(&long, "longer than 500 lines")
 }
 

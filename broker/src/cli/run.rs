@@ -68,8 +68,10 @@ fn run(config: Option<&Path>, args: RunArgs) -> Result<Exit, Exit> {
         call.arguments = Arguments::Tokens(args.call.args);
         call.template = args.call.template;
         call.timeout_sec = args.timeout;
+        // Whoever stops a run from a terminal or a script doesn't want it finished.
+        let cancel = on_signals(engine.settings().shutdown_grace).drain;
         let bar = Arc::new(Bar::new(&args.tool, &args.target));
-        let outcome = engine.run(call, bar.clone(), on_signals()).await;
+        let outcome = engine.run(call, bar.clone(), cancel).await;
         bar.bar.finish_and_clear();
         engine.stop().await;
         Ok(outcome)

@@ -7,16 +7,17 @@
 //! up privileges, then everything else.
 
 use std::path::Path;
+use std::time::Duration;
 
 use sandbox_profiles::ProfileSet;
 use sandbox_profiles::load::{self, OwnerRule};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 use super::{Exit, complain};
 use crate::config::{ExecutorPlace, Settings};
 use crate::executor::Executor;
 use crate::pipeline::Engine;
+use crate::transport::stdio::Stop;
 use crate::{identity, observe, transport};
 
 /// Configuration and profiles, read; privileges given up.
@@ -116,23 +117,36 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Exit> {
         })
 }
 
-/// A token that SIGTERM and SIGINT cancel. Needs a tokio runtime.
-pub fn on_signals() -> CancellationToken {
-    let token = CancellationToken::new();
-    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
-        let token = token.clone();
-        match signal(kind) {
-            Ok(mut signals) => {
-                tokio::spawn(async move {
-                    if signals.recv().await.is_some() {
-                        token.cancel();
-                    }
-                });
-            }
-            Err(error) => tracing::warn!(%error, "a signal can't be watched; it ends us at once"),
+/// What SIGTERM and SIGINT do: the first drains, the second, or the end of
+/// `grace`, cancels. Needs a tokio runtime.
+pub fn on_signals(grace: Duration) -> Stop {
+    let stop = Stop::default();
+    match (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            let stop = stop.clone();
+            tokio::spawn(async move {
+                tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
+                tracing::info!(
+                    grace_sec = grace.as_secs(),
+                    "told to stop; letting runs finish"
+                );
+                stop.drain.cancel();
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                    () = tokio::time::sleep(grace) => {}
+                }
+                stop.cancel.cancel();
+            });
+        }
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::warn!(%error, "signals can't be watched; one ends us at once");
         }
     }
-    token
+    stop
 }
 
 /// `mantlet stdio`.
@@ -141,8 +155,8 @@ pub fn stdio(config: Option<&Path>) -> Exit {
         let runtime = runtime()?;
         let exit = runtime.block_on(async {
             let engine = ready.engine()?;
-            let shutdown = on_signals();
-            let served = transport::stdio::serve(engine.clone(), shutdown).await;
+            let stop = on_signals(engine.settings().shutdown_grace);
+            let served = transport::stdio::serve(engine.clone(), stop).await;
             engine.stop().await;
             served.map_err(|error| {
                 complain(&with_cause(&error));

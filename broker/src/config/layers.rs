@@ -12,6 +12,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use sandbox_profiles::nearest::nearest;
+use sandbox_profiles::scope::ScopeError;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{KEYS, Key, Kind, Preset, find, is_table};
@@ -81,8 +82,13 @@ pub enum ConfigError {
         what: String,
     },
     /// The values don't make a scope.
-    #[error("security: {0}")]
-    Scope(#[from] sandbox_profiles::scope::ScopeError),
+    #[error("{place}: security.{fault}")]
+    Scope {
+        /// The file, or `environment` where none was read.
+        place: String,
+        /// Key, reason and remedy; shown whole, so not also a cause.
+        fault: ScopeError,
+    },
 }
 
 /// All keys with the values in effect.
@@ -118,8 +124,10 @@ impl Layers {
         for (table, entries) in document.get_ref() {
             let (at, table) = (table.span().start, table.get_ref().as_ref());
             let entries = entries.get_ref().as_table().filter(|_| is_table(table));
-            let entries =
-                entries.ok_or_else(|| fail(at, unknown(table, KEYS.iter().map(|key| key.path))))?;
+            let tables = KEYS
+                .iter()
+                .filter_map(|key| Some(key.path.split_once('.')?.0));
+            let entries = entries.ok_or_else(|| fail(at, unknown(table, tables)))?;
             for (name, value) in entries {
                 let (at, name) = (name.span().start, name.get_ref().as_ref());
                 let dotted = format!("{table}.{name}");

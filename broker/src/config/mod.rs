@@ -101,6 +101,9 @@ impl Settings {
             max_network_size: bounded(&layers, "security.max_network_size"),
             max_port_ranges: bounded(&layers, "security.max_port_ranges"),
         };
+        let place = file.as_ref().map(|file| file.display().to_string());
+        let place = place.unwrap_or_else(|| "environment".to_owned());
+        let misplaced = |fault| ConfigError::Scope { place, fault };
         let binary = text(&layers, "executor.binary");
         let executor = if text(&layers, "executor.mode") == "system" {
             ExecutorPlace::System(text(&layers, "executor.socket").into())
@@ -110,7 +113,7 @@ impl Settings {
         Ok(Self {
             shutdown_grace: seconds(&layers, "server.shutdown_grace_period"),
             calls_max: bounded(&layers, "server.max_calls"),
-            scope: Scope::new(&scope_config)?,
+            scope: Scope::new(&scope_config).map_err(misplaced)?,
             scope_config,
             timeout: layers
                 .was_set("tool.default_timeout")
@@ -213,7 +216,7 @@ mod tests {
         std::fs::write(&path, "[security]\nallowed_networks = [\"10.0.0.0/99\"]\n").unwrap();
         assert!(matches!(
             Settings::load(Some(&path), |_| None),
-            Err(ConfigError::Scope(_))
+            Err(ConfigError::Scope { .. })
         ));
     }
 }

@@ -8,7 +8,7 @@
 //! that this policy always refuses are left out; no `format` keyword.
 
 use rmcp::model::JsonObject;
-use sandbox_profiles::profile::{Parameter, ParameterKind, TargetKind};
+use sandbox_profiles::profile::{ChoiceWord, Parameter, ParameterKind, TargetKind};
 use sandbox_profiles::value::DurationStyle;
 use sandbox_profiles::{Profile, Scope};
 use serde_json::{Map, Value, json};
@@ -120,7 +120,24 @@ fn correlation_id() -> Value {
 
 /// The schema of one typed parameter.
 fn typed(parameter: &Parameter, scope: &Scope) -> Value {
-    let (mut schema, accepted) = match &parameter.kind {
+    let (mut schema, accepted) = of_kind(&parameter.kind, scope);
+    if let Some(fields) = schema.as_object_mut() {
+        fields.insert(
+            "description".into(),
+            description(parameter, &accepted).into(),
+        );
+        if let Some(example) = &parameter.example {
+            let example = example_value(&parameter.kind, example);
+            fields.extend(example.map(|example| ("examples".to_owned(), json!([example]))));
+        }
+    }
+    schema
+}
+
+/// What a kind accepts: as a schema, and in words where the schema can't say it.
+fn of_kind(kind: &ParameterKind, scope: &Scope) -> (Value, String) {
+    let bound = |items_max: &u32| usize::try_from(*items_max).unwrap_or(usize::MAX);
+    match kind {
         ParameterKind::Boolean => (json!({ "type": "boolean" }), String::new()),
         ParameterKind::Integer { min, max, step } => (integer(*min, *max, *step), String::new()),
         ParameterKind::Duration {
@@ -138,69 +155,58 @@ fn typed(parameter: &Parameter, scope: &Scope) -> Value {
             let schema = json!({ "type": "string", "pattern": pattern });
             (schema, format!("At most {items_max} items."))
         }
-        ParameterKind::Choice { words, several } => {
-            let names: Vec<&str> = words.iter().map(|word| word.word.as_str()).collect();
-            let meanings: Vec<String> = words
-                .iter()
-                .filter(|word| !word.description.is_empty())
-                .map(|word| format!("{}: {}", word.word, word.description.trim_end_matches('.')))
-                .collect();
-            let one = json!({ "type": "string", "enum": names });
-            let schema = if *several {
-                array(&one, names.len())
-            } else {
-                one
-            };
-            let accepted = meanings.join("; ");
-            (
-                schema,
-                if accepted.is_empty() {
-                    accepted
-                } else {
-                    format!("{accepted}.")
-                },
-            )
-        }
+        ParameterKind::Choice { words, several } => choice(words, *several),
         ParameterKind::Names {
             safe,
             intrusive,
             items_max,
-        } => {
-            let items_max = usize::try_from(*items_max).unwrap_or(usize::MAX);
-            if scope.allows_intrusive() {
-                let accepted = format!(
-                    "Known: {}; and, intrusive, {}.",
-                    all(safe),
-                    listed(intrusive)
-                );
-                (array(&json!({ "type": "string" }), items_max), accepted)
-            } else {
-                (
-                    array(&json!({ "type": "string", "enum": safe }), items_max),
-                    String::new(),
-                )
-            }
-        }
-        ParameterKind::Addresses { items_max } => {
-            let items_max = usize::try_from(*items_max).unwrap_or(usize::MAX);
+        } if scope.allows_intrusive() => {
+            let accepted = format!(
+                "Known: {}; and, intrusive, {}.",
+                all(safe),
+                listed(intrusive)
+            );
             (
-                array(&json!({ "type": "string" }), items_max),
-                String::new(),
+                array(&json!({ "type": "string" }), bound(items_max)),
+                accepted,
             )
         }
-        ParameterKind::Text => (json!({ "type": "string" }), String::new()),
-    };
-    if let Some(fields) = schema.as_object_mut() {
-        fields.insert(
-            "description".into(),
-            description(parameter, &accepted).into(),
-        );
-        if let Some(example) = &parameter.example {
-            let example = example_value(&parameter.kind, example);
-            fields.extend(example.map(|example| ("examples".to_owned(), json!([example]))));
+        ParameterKind::Names {
+            safe,
+            intrusive: _,
+            items_max,
+        } => {
+            let name = json!({ "type": "string", "enum": safe });
+            (array(&name, bound(items_max)), String::new())
         }
+        ParameterKind::Addresses { items_max } => (
+            array(&json!({ "type": "string" }), bound(items_max)),
+            String::new(),
+        ),
+        ParameterKind::Text => (json!({ "type": "string" }), String::new()),
     }
-    schema
+}
+
+fn choice(words: &[ChoiceWord], several: bool) -> (Value, String) {
+    let names: Vec<&str> = words.iter().map(|word| word.word.as_str()).collect();
+    let meanings: Vec<String> = words
+        .iter()
+        .filter(|word| !word.description.is_empty())
+        .map(|word| format!("{}: {}", word.word, word.description.trim_end_matches('.')))
+        .collect();
+    let one = json!({ "type": "string", "enum": names });
+    let schema = if several {
+        array(&one, names.len())
+    } else {
+        one
+    };
+    let accepted = meanings.join("; ");
+    let accepted = if accepted.is_empty() {
+        accepted
+    } else {
+        format!("{accepted}.")
+    };
+    (schema, accepted)
 }
 
 fn integer(min: u64, max: u64, step: u64) -> Value {

@@ -59,6 +59,7 @@ pub async fn run(
         Ok(finished) => (Some(finished), None),
         Err(error) => (None, Some(error)),
     };
+    let failed = failed.map(|error| installable(job.profile, error));
     let error = failed.or_else(|| finished.as_ref().and_then(|end| failure(job.profile, end)));
     // What never started has nothing to show.
     let facts = if record.receipt.is_some() {
@@ -254,6 +255,18 @@ fn progress_event(progress: Progress) -> RunEvent {
         percent: progress.percent,
         message,
     }
+}
+
+/// A tool that the executor can't find is a package that the administrator can install.
+fn installable(profile: &Profile, mut error: CallError) -> CallError {
+    if error.error_type == ErrorType::NotFound {
+        let package = &profile.package;
+        error.recovery_suggestion = format!(
+            "apt-get install {package}, then restart the executor; {}",
+            error.recovery_suggestion
+        );
+    }
+    error
 }
 
 /// 124 after a timeout (as timeout(1)), 130 after a cancel, 128 + n after signal n.

@@ -24,7 +24,6 @@ use sandbox_profiles::sandbox::{PathRow, SocketKind};
 use sha2::{Digest, Sha256};
 
 use crate::sys::{self, LandlockHandled};
-use crate::tools::Program;
 
 // <linux/landlock.h>, file system rights.
 const EXECUTE: u64 = 1;
@@ -279,14 +278,15 @@ impl Rules {
         self.digest
     }
 
-    /// A run's ruleset: the profile's rules and the run's own directory.
+    /// A run's ruleset: the profile's rules, the tool's program by its very
+    /// descriptor, and the run's own directory.
     ///
     /// # Errors
     ///
     /// When the kernel refuses any of it.
     pub(crate) fn ruleset(
         &self,
-        program: &Program,
+        (path, program): (&Path, BorrowedFd<'_>),
         run_directory: BorrowedFd<'_>,
     ) -> Result<OwnedFd, LandlockError> {
         let ruleset = sys::landlock_ruleset(&self.handled).map_err(LandlockError::Ruleset)?;
@@ -299,7 +299,7 @@ impl Rules {
             })
         };
         let execute = Access::Execute.rights(false, self.abi);
-        allow(program.path(), program.descriptor(), execute)?;
+        allow(path, program, execute)?;
         for rule in &self.paths {
             allow(&rule.path, rule.opened.as_fd(), rule.rights)?;
         }

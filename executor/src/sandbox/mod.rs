@@ -29,15 +29,23 @@
 //! Invariants: only [`Filtered`] can execute; a step that fails ends the child,
 //! and nothing is executed.
 
-pub(crate) mod base;
-pub(crate) mod bpf;
-pub(crate) mod caps;
 pub(crate) mod fds;
-pub(crate) mod identity;
-pub(crate) mod landlock;
-pub(crate) mod numbers;
+
 pub(crate) mod rlimits;
+
+pub(crate) mod identity;
+
+pub(crate) mod caps;
+
+pub(crate) mod landlock;
+
+pub(crate) mod base;
+
 pub(crate) mod seccomp;
+
+pub(crate) mod bpf;
+
+pub(crate) mod numbers;
 
 use std::convert::Infallible;
 use std::fmt;

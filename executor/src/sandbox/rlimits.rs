@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sandbox_profiles::sandbox::{Limits, Sandbox};
 
 use crate::procfs;
@@ -45,12 +45,19 @@ const FOR_ALL: &[Limit] = &[
     },
 ];
 
-/// Sets the limits that hold for the executor and all its tools.
+/// Descriptors that the executor may have: paths of all profiles, and two for
+/// each session.
+const OWN_FILES_MAX: u64 = 4096;
+
+/// Sets the limits that hold for the executor and all its tools, and takes as
+/// many descriptors for the executor as it is allowed.
 ///
 /// # Errors
 ///
 /// Whatever setrlimit(2) says.
 pub(crate) fn limit_all() -> Result<(), Errno> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard.min(OWN_FILES_MAX), hard)?;
     apply(FOR_ALL)
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use protocol::Request;
 use protocol::event::Exit;
 
-use crate::lab::{Lab, tool};
+use crate::lab::{Lab, start, tool};
 use crate::peer::Ran;
 
 const SOON: Duration = Duration::from_millis(100);
@@ -22,7 +22,7 @@ fn timed(lab: &Lab, word: &str, timeout_ms: u32) -> Ran {
 
 #[test]
 fn a_timeout_terminates_then_kills() {
-    let lab = Lab::new(&[tool("sleep"), tool("stubborn"), tool("quiet")]);
+    let lab = start!(&[tool("sleep"), tool("stubborn"), tool("quiet")]);
     let cases = [
         ("sleep", 15, 300..1500, "SIGTERM is enough"),
         (
@@ -52,7 +52,7 @@ fn a_timeout_terminates_then_kills() {
 
 #[test]
 fn a_cancel_kills_within_100_ms() {
-    let lab = Lab::new(&[
+    let lab = start!(&[
         tool("sleep"),
         tool("stubborn"),
         tool("quiet"),
@@ -74,7 +74,7 @@ fn a_cancel_kills_within_100_ms() {
 
 #[test]
 fn a_peer_that_leaves_is_a_cancel() {
-    let lab = Lab::new(&[tool("stubborn"), tool("daemon").with_processes(8)]);
+    let lab = start!(&[tool("stubborn"), tool("daemon").with_processes(8)]);
     for word in ["stubborn", "daemon"] {
         for is_half in [false, true] {
             let mut peer = lab.greeted();
@@ -93,7 +93,7 @@ fn a_peer_that_leaves_is_a_cancel() {
 
 #[test]
 fn a_daemon_dies_with_its_run() {
-    let lab = Lab::new(&[tool("daemon").with_processes(8)]);
+    let lab = start!(&[tool("daemon").with_processes(8)]);
     let ran = lab.run("daemon");
     assert_eq!(ran.finished().exit, Exit::Code(0), "{ran:?}");
     assert!(ran.stdout.contains("setsid -1 setpgid -1"), "{ran:?}");
@@ -106,7 +106,7 @@ fn a_daemon_dies_with_its_run() {
 
 #[test]
 fn a_fork_bomb_is_bounded_and_ends() {
-    let lab = Lab::new(&[tool("bomb").with_processes(32), tool("hello")]);
+    let lab = start!(&[tool("bomb").with_processes(32), tool("hello")]);
     let mut peer = lab.greeted();
     let mut run = lab.request("bomb");
     run.timeout_ms = 500;
@@ -123,7 +123,7 @@ fn a_fork_bomb_is_bounded_and_ends() {
 
 #[test]
 fn a_flood_is_cut_counted_and_killed() {
-    let lab = Lab::new(&[tool("flood")]);
+    let lab = start!(&[tool("flood")]);
     let ran = lab.run("flood");
     let finished = ran.finished();
     assert!(finished.killed_for_output, "{finished:?}");
@@ -136,7 +136,7 @@ fn a_flood_is_cut_counted_and_killed() {
 
 #[test]
 fn a_run_keeps_what_the_broker_asks_for_at_most() {
-    let lab = Lab::new(&[tool("hello"), tool("flood")]);
+    let lab = start!(&[tool("hello"), tool("flood")]);
     let mut peer = lab.greeted();
     let mut run = lab.request("hello");
     run.stdout_max = 5;
@@ -159,7 +159,7 @@ fn a_run_keeps_what_the_broker_asks_for_at_most() {
 
 #[test]
 fn a_peer_that_does_not_read_stops_the_tool_and_not_the_clock() {
-    let lab = Lab::new(&[tool("flood")]);
+    let lab = start!(&[tool("flood")]);
     let mut peer = lab.greeted();
     let mut run = lab.request("flood");
     run.timeout_ms = 500;

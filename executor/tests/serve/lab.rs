@@ -92,85 +92,44 @@ impl Tool {
     }
 
     fn toml(&self, program: &Path) -> String {
-        let Self {
-            word,
-            calls,
-            sandbox,
-            read,
-            exec,
-            processes,
-            file_bytes,
-            ..
-        } = self;
-        let program = self.program.as_deref().unwrap_or(program).display();
-        format!(
-            r#"
-name = "t-{word}"
-title = "Hostile"
-description = "A tool that misbehaves."
-package = "none"
-executable = "{program}"
-fixed = ["{word}"]
-
-[version]
-args = ["version"]
-prefix = "hostile "
-
-[target]
-kinds = ["address"]
-
-[sandbox]
-{sandbox}
-path_sets = ["base"]
-call_sets = ["base", "net"]
-sockets = ["inet/stream/tcp", "inet/dgram/udp"]
-
-[sandbox.read]
-{read}
-
-[sandbox.exec]
-{exec}
-
-[sandbox.calls]
-{calls}
-
-[sandbox.limits]
-cpu_s = 60
-address_space_mib = 512
-files = 64
-processes = {processes}
-file_size_bytes = {file_bytes}
-
-[run]
-timeout_s = 10
-timeout_min_s = 1
-timeout_max_s = 60
-concurrency = 1
-concurrency_max = 5
-queue = 1
-stdout_bytes_max = 1_048_576
-stderr_bytes_max = 262_144
-breaker_failures = 5
-breaker_recovery_s = 60
-
-[output]
-format = "text"
-success = ["0"]
-
-[examples]
-target = "10.0.0.1"
-
-[[examples.accept]]
-argv = "{word} 10.0.0.1"
-
-[[examples.refuse]]
-rule = "ARG3"
-why = "no flags at all"
-args = ["-x"]
-"#
-        )
+        let program = self
+            .program
+            .as_deref()
+            .unwrap_or(program)
+            .display()
+            .to_string();
+        let values = [
+            ("{word}", self.word.clone()),
+            ("{program}", program),
+            ("{calls}", self.calls.clone()),
+            ("{sandbox}", self.sandbox.clone()),
+            ("{read}", self.read.clone()),
+            ("{exec}", self.exec.clone()),
+            ("{processes}", self.processes.to_string()),
+            ("{file_bytes}", self.file_bytes.to_string()),
+        ];
+        let template = include_str!("profile.toml.in").to_owned();
+        values
+            .iter()
+            .fold(template, |text, (place, value)| text.replace(place, value))
     }
 }
+
+/// Starts an executor with tools, and a setting if it isn't the ordinary one; or
+/// ends the test, saying so, where nobody is root.
+macro_rules! start {
+    ($tools:expr $(,)?) => {
+        crate::lab::start!($tools, &crate::lab::Setting::default())
+    };
+    ($tools:expr, $setting:expr $(,)?) => {{
+        if !nix::unistd::Uid::current().is_root() {
+            println!("SKIP the tools' programs must be root's, and nobody here is");
+            return;
+        }
+        crate::lab::Lab::with($tools, $setting)
+    }};
+}
+pub(crate) use start;
 
 /// A running executor.
 #[derive(Debug)]
@@ -200,11 +159,6 @@ pub struct Setting {
 
 impl Lab {
     /// Starts an executor with those tools.
-    pub fn new(tools: &[Tool]) -> Self {
-        Self::with(tools, &Setting::default())
-    }
-
-    /// Starts an executor in another setting.
     pub fn with(tools: &[Tool], setting: &Setting) -> Self {
         let number = NEXT.fetch_add(1, Ordering::SeqCst);
         let dir = PathBuf::from(format!("/tmp/mantlet-lab-{}-{number}", std::process::id()));
@@ -239,7 +193,7 @@ impl Lab {
             setting.gids,
         );
         fs::write(dir.join("executor.toml"), config).unwrap();
-        let child = start(&dir, &setting.wrapper);
+        let child = serve(&dir, &setting.wrapper);
         Self {
             dir,
             program,
@@ -365,7 +319,7 @@ impl Drop for Lab {
 
 /// The executor, with its socket as descriptor 3. A shell puts it there, since
 /// the standard library passes three descriptors only.
-fn start(dir: &Path, wrapper: &[String]) -> Child {
+fn serve(dir: &Path, wrapper: &[String]) -> Child {
     let socket = UnixListener::bind(dir.join("socket")).unwrap();
     fs::set_permissions(dir.join("socket"), fs::Permissions::from_mode(0o666)).unwrap();
     let log = fs::File::create(dir.join("log")).unwrap();

@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use protocol::Request;
 use protocol::event::{Exit, RefusalKind};
 
-use crate::lab::{Lab, Setting, tool};
+use crate::lab::{Lab, Setting, start, tool};
 
 fn setting(config: &str) -> Setting {
     Setting {
@@ -32,7 +32,7 @@ fn sessions(lab: &Lab) -> Vec<u32> {
 
 #[test]
 fn runs_beyond_the_most_are_refused_at_once() {
-    let lab = Lab::with(&[tool("sleep"), tool("hello")], &setting("max_runs = 2"));
+    let lab = start!(&[tool("sleep"), tool("hello")], &setting("max_runs = 2"));
     let mut running: Vec<_> = (0..2)
         .map(|_| {
             let mut peer = lab.greeted();
@@ -58,7 +58,7 @@ fn runs_beyond_the_most_are_refused_at_once() {
 
 #[test]
 fn a_permit_is_free_when_the_end_is_heard() {
-    let lab = Lab::with(&[tool("hello")], &setting("max_runs = 1"));
+    let lab = start!(&[tool("hello")], &setting("max_runs = 1"));
     for round in 0..50 {
         assert_eq!(
             lab.run("hello").finished().exit,
@@ -70,7 +70,7 @@ fn a_permit_is_free_when_the_end_is_heard() {
 
 #[test]
 fn connections_that_say_nothing_are_bounded_and_time_out() {
-    let lab = Lab::with(&[tool("hello")], &setting("max_runs = 1"));
+    let lab = start!(&[tool("hello")], &setting("max_runs = 1"));
     let mut silent: Vec<_> = (0..17).map(|_| lab.connect()).collect();
     let deadline = Instant::now() + Duration::from_secs(5);
     while sessions(&lab).len() < 17 && Instant::now() < deadline {
@@ -103,7 +103,7 @@ fn connections_that_say_nothing_are_bounded_and_time_out() {
 
 #[test]
 fn a_drain_lets_runs_finish_and_takes_nothing_new() {
-    let mut lab = Lab::new(&[tool("daemon").with_processes(8), tool("hello")]);
+    let mut lab = start!(&[tool("daemon").with_processes(8), tool("hello")]);
     let mut running = lab.greeted();
     running.send(&Request::Run(lab.request("daemon")));
     running.started();
@@ -123,7 +123,7 @@ fn a_drain_lets_runs_finish_and_takes_nothing_new() {
 fn a_drain_ends_runs_after_the_grace_or_at_the_second_signal() {
     for (grace, signals, within) in [(1, 1, 3000), (60, 2, 1500)] {
         let config = format!("shutdown_grace_sec = {grace}");
-        let mut lab = Lab::with(&[tool("stubborn")], &setting(&config));
+        let mut lab = start!(&[tool("stubborn")], &setting(&config));
         let mut peer = lab.greeted();
         let mut run = lab.request("stubborn");
         run.timeout_ms = 60_000;
@@ -149,7 +149,7 @@ fn a_drain_ends_runs_after_the_grace_or_at_the_second_signal() {
 
 #[test]
 fn killing_the_listener_kills_everything() {
-    let mut lab = Lab::new(&[tool("stubborn"), tool("daemon").with_processes(8)]);
+    let mut lab = start!(&[tool("stubborn"), tool("daemon").with_processes(8)]);
     let mut peers: Vec<_> = ["stubborn", "stubborn", "daemon"]
         .map(|word| {
             let mut peer = lab.greeted();
@@ -179,7 +179,7 @@ fn killing_the_listener_kills_everything() {
 
 #[test]
 fn killing_a_session_kills_its_run_only() {
-    let lab = Lab::new(&[
+    let lab = start!(&[
         tool("stubborn"),
         tool("daemon").with_processes(8),
         tool("hello"),
@@ -207,7 +207,7 @@ fn killing_a_session_kills_its_run_only() {
 
 #[test]
 fn what_an_earlier_life_left_is_swept() {
-    let mut lab = Lab::new(&[tool("hello")]);
+    let mut lab = start!(&[tool("hello")]);
     assert_eq!(lab.run("hello").finished().exit, Exit::Code(0));
     lab.child.kill().unwrap();
     lab.wait();
@@ -239,7 +239,7 @@ fn what_an_earlier_life_left_is_swept() {
 
 #[test]
 fn it_does_not_serve_what_it_can_not_prove() {
-    let lab = Lab::new(&[tool("hello")]);
+    let lab = start!(&[tool("hello")]);
     let bad = lab.dir.join("tools.d/bad.toml");
     std::fs::write(&bad, "name = 1").unwrap();
     let check = |config: &str| {
@@ -308,7 +308,7 @@ fn it_does_not_serve_what_it_can_not_prove() {
 
 #[test]
 fn killing_all_of_the_executor_at_once_kills_its_tools() {
-    let mut lab = Lab::new(&[tool("stubborn")]);
+    let mut lab = start!(&[tool("stubborn")]);
     let mut peer = lab.greeted();
     peer.send(&Request::Run(lab.request("stubborn")));
     peer.first_output();
@@ -323,7 +323,7 @@ fn killing_all_of_the_executor_at_once_kills_its_tools() {
 
 #[test]
 fn killing_the_broker_kills_executor_and_runs() {
-    let lab = Lab::new(&[tool("stubborn")]);
+    let lab = start!(&[tool("stubborn")]);
     let script = "import os,socket,sys,time\n\
         path,config,executor=sys.argv[1:]\n\
         s=socket.socket(socket.AF_UNIX)\n\
@@ -374,7 +374,7 @@ fn killing_the_broker_kills_executor_and_runs() {
 
 #[test]
 fn an_executor_whose_parent_is_not_the_broker_does_not_serve() {
-    let lab = Lab::new(&[tool("hello")]);
+    let lab = start!(&[tool("hello")]);
     // The shell stays between the socket's maker and the executor.
     let socket = std::os::unix::net::UnixListener::bind(lab.dir.join("other")).unwrap();
     let script = format!(
@@ -396,7 +396,7 @@ fn an_executor_whose_parent_is_not_the_broker_does_not_serve() {
 
 #[test]
 fn a_storm_of_connections_leaves_it_standing() {
-    let lab = Lab::new(&[tool("hello")]);
+    let lab = start!(&[tool("hello")]);
     let memory = || {
         let text = std::fs::read_to_string(format!("/proc/{}/statm", lab.child.id())).unwrap();
         text.split(' ').nth(1).unwrap().parse::<u64>().unwrap()

@@ -6,7 +6,7 @@ use protocol::Request;
 use protocol::event::{Exit, RefusalKind};
 use protocol::request::Run;
 
-use crate::lab::{Lab, Setting, tool};
+use crate::lab::{Lab, Setting, start, tool};
 
 const NOBODY: u32 = 65534;
 
@@ -70,7 +70,7 @@ fn status(pid: u32, key: &str) -> String {
 
 #[test]
 fn root_is_given_up_for_good() {
-    let lab = Lab::new(&[tool("hello")]);
+    let lab = start!(&[tool("hello")]);
     assert_eq!(lab.run("hello").finished().exit, Exit::Code(0));
     let pid = lab.child.id();
     assert_eq!(status(pid, "Uid:"), "65534\t65534\t65534\t65534");
@@ -90,13 +90,41 @@ fn root_is_given_up_for_good() {
 }
 
 #[test]
+fn capabilities_beyond_the_one_are_given_up() {
+    let caps = "--inh-caps=-all,+net_raw,+sys_admin,+setpcap";
+    let ambient = "--ambient-caps=-all,+net_raw,+sys_admin,+setpcap";
+    for (system, held, why) in [
+        (true, "0000000000002000", "system mode keeps CAP_NET_RAW"),
+        (false, "0000000000000000", "embedded mode keeps nothing"),
+    ] {
+        let wrapper = as_nobody(&[caps, ambient]);
+        let setting = Setting {
+            system,
+            wrapper,
+            owner: Some(NOBODY),
+            ..Setting::default()
+        };
+        let lab = start!(&[tool("hello")], &setting);
+        drop(lab.greeted());
+        for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
+            assert_eq!(status(lab.child.id(), set), held, "{set}: {why}");
+        }
+        assert_eq!(
+            status(lab.child.id(), "CapBnd:"),
+            "0000000000002000",
+            "{why}"
+        );
+    }
+}
+
+#[test]
 fn an_ordinary_user_serves_without_privileges() {
     let setting = Setting {
         wrapper: as_nobody(&[]),
         owner: Some(NOBODY),
         ..Setting::default()
     };
-    let lab = Lab::with(&[tool("hello"), tool("status").with_proc()], &setting);
+    let lab = start!(&[tool("hello"), tool("status").with_proc()], &setting);
     let ran = lab.run("status");
     assert_eq!(ran.finished().exit, Exit::Code(0), "{ran:?}");
     assert!(ran.stdout.contains("uid 65534"), "{ran:?}");
@@ -106,7 +134,7 @@ fn an_ordinary_user_serves_without_privileges() {
 fn system_mode_holds_one_capability_and_gives_it_by_need() {
     let mut setting = raw_setting();
     setting.config = "max_runs = 4".into();
-    let lab = Lab::with(&[], &setting);
+    let lab = start!(&[], &setting);
     let mut peer = lab.greeted();
     let inventory = peer.inventory();
     assert_eq!(inventory.mode, "system");
@@ -143,7 +171,7 @@ fn system_mode_holds_one_capability_and_gives_it_by_need() {
 
 #[test]
 fn system_mode_pings_loopback() {
-    let lab = Lab::with(&[], &raw_setting());
+    let lab = start!(&[], &raw_setting());
     let mut peer = lab.greeted();
     peer.send(&Request::Run(Run {
         argv: ping(),
@@ -157,7 +185,7 @@ fn system_mode_pings_loopback() {
 
 #[test]
 fn embedded_mode_refuses_raw_scans_with_the_remedy() {
-    let lab = Lab::new(&[]);
+    let lab = start!(&[]);
     let mut peer = lab.greeted();
     peer.send(&Request::Run(Run {
         argv: vetted("-sS -p 80"),
@@ -185,7 +213,7 @@ fn ping_without_a_capability_uses_icmp_sockets_or_is_refused() {
         let wrapper = ["unshare", "--net", "sh", "-c", &up, "sh"]
             .map(str::to_owned)
             .into();
-        let lab = Lab::with(
+        let lab = start!(
             &[],
             &Setting {
                 wrapper,
@@ -241,7 +269,7 @@ fn peers_are_known_by_user_or_any_group() {
         gids: vec![4242],
         ..Setting::default()
     };
-    let lab = Lab::with(&[tool("hello")], &setting);
+    let lab = start!(&[tool("hello")], &setting);
     drop(lab.greeted());
     let event = greet_as(&lab, "--clear-groups");
     let protocol::Event::Refused(refused) = event else {
@@ -255,7 +283,7 @@ fn peers_are_known_by_user_or_any_group() {
 
 #[test]
 fn a_run_without_needs_holds_nothing_in_system_mode_either() {
-    let lab = Lab::with(&[tool("status").with_proc()], &raw_setting());
+    let lab = start!(&[tool("status").with_proc()], &raw_setting());
     assert_eq!(lab.greeted().inventory().capabilities, ["CAP_NET_RAW"]);
     let ran = lab.run("status");
     for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
@@ -268,7 +296,7 @@ fn a_run_without_needs_holds_nothing_in_system_mode_either() {
 
 #[test]
 fn it_serves_on_a_listening_unix_stream_socket_only() {
-    let lab = Lab::new(&[tool("hello")]);
+    let lab = start!(&[tool("hello")]);
     let serve = |setup: &str| {
         let executor = env!("CARGO_BIN_EXE_mantlet-executor");
         let config = lab.dir.join("executor.toml");

@@ -6,7 +6,7 @@ use protocol::Request;
 use protocol::event::RefusalKind;
 use protocol::request::Hello;
 
-use crate::lab::{Lab, tool};
+use crate::lab::{start, tool};
 
 fn hello() -> Request {
     Request::Hello(Hello {
@@ -16,7 +16,7 @@ fn hello() -> Request {
 
 #[test]
 fn frames_out_of_turn_end_the_conversation() {
-    let lab = Lab::new(&[tool("hello")]);
+    let lab = start!(&[tool("hello")]);
     let run = || Request::Run(lab.request("hello"));
     let cases: [(Vec<Request>, usize, RefusalKind, &str); 7] = [
         (vec![run()], 0, RefusalKind::OutOfTurn, "no Hello"),
@@ -62,7 +62,7 @@ fn frames_out_of_turn_end_the_conversation() {
 
 #[test]
 fn garbage_ends_the_conversation() {
-    let lab = Lab::new(&[tool("hello")]);
+    let lab = start!(&[tool("hello")]);
     let cases: [(&[u8], &str); 6] = [
         (&[0, 0, 0, 0], "an empty frame"),
         (&[0xff; 64], "4 GiB announced"),
@@ -91,7 +91,7 @@ fn garbage_ends_the_conversation() {
 
 #[test]
 fn a_second_run_or_garbage_kills_the_first() {
-    let lab = Lab::new(&[tool("stubborn")]);
+    let lab = start!(&[tool("stubborn")]);
     let second = protocol::frame::encode_request(&Request::Run(lab.request("stubborn"))).unwrap();
     let cases: [(&[u8], RefusalKind, &str); 3] = [
         (&second, RefusalKind::OutOfTurn, "a second run"),
@@ -112,7 +112,7 @@ type Change = fn(&mut Vec<String>);
 
 #[test]
 fn what_was_not_vetted_is_not_executed() {
-    let lab = Lab::new(&[tool("hello")]);
+    let lab = start!(&[tool("hello")]);
     let cases: [(Change, &str, &str); 8] = [
         (
             |argv| argv[2] = "8.8.8.8".into(),
@@ -160,7 +160,7 @@ fn an_inventory_tells_tools_and_their_problems() {
     missing.program = Some("/usr/bin/no-such-tool".into());
     let mut link = tool("not-ours");
     link.program = Some("/proc/self/exe".into());
-    let lab = Lab::new(&[tool("hello"), missing, link]);
+    let lab = start!(&[tool("hello"), missing, link]);
     let inventory = lab.greeted().inventory();
     assert_eq!(inventory.mode, "embedded");
     assert_eq!(inventory.runs, (0, 16));
@@ -193,7 +193,7 @@ fn an_inventory_tells_tools_and_their_problems() {
 
 #[test]
 fn a_program_that_was_replaced_is_refused() {
-    let lab = Lab::new(&[tool("hello")]);
+    let lab = start!(&[tool("hello")]);
     assert_eq!(lab.run("hello").stdout, "hello\nsurvived hello\n");
     let copy = lab.dir.join("copy");
     std::fs::copy(&lab.program, &copy).unwrap();
@@ -212,7 +212,7 @@ fn a_program_that_others_may_write_is_refused() {
     std::fs::copy("/bin/true", &program).unwrap();
     let mut open = tool("open");
     open.program = Some(program);
-    let lab = Lab::new(&[open]);
+    let lab = start!(&[open]);
     let inventory = lab.greeted().inventory();
     std::fs::remove_dir_all(&dir).unwrap();
     let [tool] = &inventory.tools[..] else {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use protocol::event::Exit;
 
-use crate::lab::{Lab, Tool, tool};
+use crate::lab::{Tool, start, tool};
 
 fn lines(text: &str) -> BTreeMap<&str, &str> {
     text.lines()
@@ -14,7 +14,7 @@ fn lines(text: &str) -> BTreeMap<&str, &str> {
 
 #[test]
 fn runs_a_tool_to_its_end() {
-    let lab = Lab::new(&[tool("hello"), tool("fail"), tool("complain")]);
+    let lab = start!(&[tool("hello"), tool("fail"), tool("complain")]);
     assert_eq!(lab.run("complain").stderr, "complaint\n");
     let ran = lab.run("hello");
     assert_eq!(ran.finished().exit, Exit::Code(0), "{ran:?}");
@@ -26,7 +26,7 @@ fn runs_a_tool_to_its_end() {
 
 #[test]
 fn a_tool_sees_three_descriptors_and_no_state_of_ours() {
-    let lab = Lab::new(&[tool("status").with_proc(), tool("environment")]);
+    let lab = start!(&[tool("status").with_proc(), tool("environment")]);
     let ran = lab.run("status");
     let fds: Vec<_> = ran
         .stdout
@@ -83,7 +83,7 @@ fn a_tool_sees_three_descriptors_and_no_state_of_ours() {
 
 #[test]
 fn a_receipt_tells_what_was_applied() {
-    let lab = Lab::new(&[tool("hello"), tool("fail")]);
+    let lab = start!(&[tool("hello"), tool("fail")]);
     let [first, again, other] =
         ["hello", "hello", "fail"].map(|word| lab.run(word).started.unwrap().receipt);
     assert_eq!(first.tool_version, "1.2.3");
@@ -119,7 +119,7 @@ fn a_run_reaches_its_own_files_only() {
     for call in ["mkdir", "symlink", "mkdirat", "symlinkat"] {
         tool = tool.with_call(call);
     }
-    let lab = Lab::new(&[tool]);
+    let lab = start!(&[tool]);
     let ran = lab.run("files");
     let said = lines(&ran.stdout);
     for (what, expected, why) in [
@@ -149,7 +149,7 @@ fn a_run_reaches_its_own_files_only() {
 
 #[test]
 fn a_run_opens_the_sockets_of_its_profile_only() {
-    let lab = Lab::new(&[tool("network")]);
+    let lab = start!(&[tool("network")]);
     let ran = lab.run("network");
     let said = lines(&ran.stdout);
     for (what, expected, why) in [

@@ -2,7 +2,7 @@
 
 use protocol::event::Exit;
 
-use crate::lab::{Lab, tool};
+use crate::lab::{start, tool};
 
 #[test]
 fn unlisted_calls_kill_and_are_named() {
@@ -41,7 +41,7 @@ fn unlisted_calls_kill_and_are_named() {
         ("fast-open", "sendto", "a connection without connect"),
     ];
     let tools: Vec<_> = cases.iter().map(|(word, ..)| tool(word)).collect();
-    let lab = Lab::new(&tools);
+    let lab = start!(&tools);
     for (word, call, why) in cases {
         let ran = lab.run(word);
         if call.is_empty() {
@@ -62,7 +62,7 @@ fn unlisted_calls_kill_and_are_named() {
 
 #[test]
 fn arguments_of_listed_calls_are_checked() {
-    let lab = Lab::new(&[
+    let lab = start!(&[
         tool("clone-namespace").with_processes(8),
         tool("kill-all").with_call("kill"),
     ]);
@@ -80,16 +80,22 @@ fn arguments_of_listed_calls_are_checked() {
 
 #[test]
 fn calls_of_another_architecture_kill() {
-    let lab = Lab::new(&[tool("int80")]);
+    let lab = start!(&[tool("int80")]);
     let ran = lab.run("int80");
     assert_eq!(ran.finished().exit, Exit::Signal(31), "SIGSYS: {ran:?}");
+}
+
+#[test]
+fn a_real_time_signal_is_told_by_number() {
+    let lab = start!(&[tool("real-time")]);
+    assert_eq!(lab.run("real-time").finished().exit, Exit::Signal(40));
 }
 
 #[test]
 fn a_setuid_program_gives_nothing() {
     let mut su = tool("hello");
     su.program = Some("/usr/bin/su".into());
-    let lab = Lab::new(&[su]);
+    let lab = start!(&[su]);
     let mut peer = lab.greeted();
     let mut request = lab.request("hello");
     request.argv[0] = "/usr/bin/su".into();
@@ -104,7 +110,7 @@ fn a_setuid_program_gives_nothing() {
 
 #[test]
 fn a_shell_is_not_executed() {
-    let lab = Lab::new(&[tool("shell"), tool("hello").with_program("/usr/bin/true")]);
+    let lab = start!(&[tool("shell"), tool("hello").with_program("/usr/bin/true")]);
     let ran = lab.run("shell");
     let call = "execve".to_owned();
     assert_eq!(
@@ -113,11 +119,40 @@ fn a_shell_is_not_executed() {
         "it has nothing to execute: {ran:?}"
     );
     drop(lab);
-    let lab = Lab::new(&[tool("shell").with_program("/usr/bin/true")]);
+    let lab = start!(&[tool("shell").with_program("/usr/bin/true")]);
     let ran = lab.run("shell");
     assert!(
         ran.stdout.contains("Permission denied"),
         "Landlock names what it may: {ran:?}"
     );
     assert!(!ran.stdout.contains("owned"), "{ran:?}");
+}
+
+#[test]
+fn threads_are_no_processes() {
+    let threaded = |word: &str| {
+        let mut tool = tool(word).with_call("clone");
+        tool.sandbox.push_str("threads = true\n");
+        tool.processes = 8;
+        tool
+    };
+    let lab = start!(&[threaded("threads"), threaded("thread-forks")]);
+    let ran = lab.run("threads");
+    assert!(
+        ran.stdout.contains("from a thread") && ran.stdout.contains("joined true"),
+        "{ran:?}"
+    );
+    let ran = lab.run("thread-forks");
+    let call = "clone".to_owned();
+    assert_eq!(ran.finished().exit, Exit::Violation { call }, "{ran:?}");
+}
+
+#[test]
+fn a_violation_of_any_process_ends_the_whole_run() {
+    let lab = start!(&[tool("child-mounts").with_processes(8)]);
+    let ran = lab.run("child-mounts");
+    let call = "mount".to_owned();
+    assert_eq!(ran.finished().exit, Exit::Violation { call }, "{ran:?}");
+    assert!(ran.finished().wall_ms < 5_000, "{ran:?}");
+    assert!(lab.hostiles().is_empty());
 }

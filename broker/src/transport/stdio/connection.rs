@@ -51,6 +51,8 @@ pub(super) struct Connection<R, W> {
     opened: bool,
     last_message: Instant,
     input_over: bool,
+    /// Cancelled when nothing more is to be taken on.
+    drain: CancellationToken,
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
@@ -61,6 +63,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         peer_gone: PeerGone,
         ended: CancellationToken,
         grace: Duration,
+        drain: CancellationToken,
     ) -> Self {
         Self {
             lines,
@@ -75,6 +78,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             opened: false,
             last_message: Instant::now(),
             input_over: false,
+            drain,
         }
     }
 
@@ -96,6 +100,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 biased;
                 () = self.output.closed() => return None,
                 () = &mut self.peer_gone => return None,
+                () = self.drain.cancelled() => Line::End,
                 line = self.lines.next() => line,
             };
             match line {
@@ -119,8 +124,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     }
 
     /// After the end of input: a client that sends and closes still gets its
-    /// answers, if they come within the grace of its last message.
+    /// answers, if they come within the grace of its last message. While this
+    /// process drains, runs may take as long as whoever drains it allows.
     async fn last_answers(&mut self) {
+        let draining = self.drain.is_cancelled();
         let deadline = self
             .last_message
             .checked_add(self.grace)
@@ -129,7 +136,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             () = self.in_flight.idle() => {}
             () = self.output.closed() => {}
             () = &mut self.peer_gone => {}
-            () = tokio::time::sleep_until(deadline) => {}
+            () = tokio::time::sleep_until(deadline), if !draining => {}
         }
     }
 

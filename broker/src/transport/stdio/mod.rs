@@ -63,6 +63,15 @@ impl Limits {
     }
 }
 
+/// How a server is told to stop.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    /// Cancelled: take nothing more on, let what is under way end.
+    pub drain: CancellationToken,
+    /// Cancelled: end everything now.
+    pub cancel: CancellationToken,
+}
+
 /// Why a connection could not be served.
 #[derive(Debug, thiserror::Error)]
 pub enum StdioError {
@@ -77,13 +86,14 @@ pub enum StdioError {
     Broken(#[source] tokio::task::JoinError),
 }
 
-/// Serves one client on standard input and output until it is gone or `shutdown` is cancelled.
+/// Serves one client on standard input and output until it is gone. Cancelling `stop.drain`
+/// lets what is under way end and takes nothing more on; cancelling `stop.cancel` ends it at once.
 ///
 /// # Errors
 ///
 /// Where the streams can't be used, no session could be opened, or the session broke. A client
 /// that goes away is not an error.
-pub async fn serve(engine: Engine, shutdown: CancellationToken) -> Result<(), StdioError> {
+pub async fn serve(engine: Engine, stop: Stop) -> Result<(), StdioError> {
     let limits = Limits::for_calls(engine.settings().calls_max);
     let service = Server::new(engine);
     let handles = handles::open().map_err(StdioError::Streams)?;
@@ -93,7 +103,7 @@ pub async fn serve(engine: Engine, shutdown: CancellationToken) -> Result<(), St
         handles.output,
         handles.peer_gone,
         limits,
-        shutdown,
+        stop,
     )
     .await
 }
@@ -104,7 +114,7 @@ async fn serve_streams<S, R, W>(
     output: W,
     peer_gone: PeerGone,
     limits: Limits,
-    shutdown: CancellationToken,
+    stop: Stop,
 ) -> Result<(), StdioError>
 where
     S: Service<RoleServer>,
@@ -112,7 +122,7 @@ where
     W: AsyncWrite + Send + Unpin + 'static,
 {
     // Every request's token descends from this one.
-    let ended = shutdown.child_token();
+    let ended = stop.cancel.child_token();
     let output = Arc::new(Output::new(output));
     let in_flight = Arc::new(InFlight::new(limits.requests_max));
     let connection = Connection::new(
@@ -122,6 +132,7 @@ where
         peer_gone,
         ended.clone(),
         limits.grace,
+        stop.drain,
     );
     let session = async {
         let session = Session::new(Guard::new(service), in_flight);

@@ -1,4 +1,9 @@
 //! What a filter says to every call, by running it.
+//!
+//! What it is not: a test of the kernel; `tests/serve/violations.rs` is.
+//!
+//! Invariants: every argument check has a row that it lets through and one that
+//! it doesn't.
 
 use sandbox_profiles::{Profile, load};
 
