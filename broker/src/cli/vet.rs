@@ -154,8 +154,6 @@ impl Judge {
             let whole = line.ends_with(b"\n") || line.len() < bytes(LINE_BYTES_MAX);
             if !whole {
                 skip_line(&mut calls)?;
-            } else if line.trim_ascii().is_empty() {
-                continue;
             }
             let verdict = if whole {
                 self.line(&line)
@@ -170,15 +168,7 @@ impl Judge {
     }
 
     fn line(&self, line: &[u8]) -> Result<Value, CallError> {
-        let value: Value = serde_json::from_slice(line).map_err(|error| {
-            let what = format!("the line is no JSON: {error}");
-            CallError::new(
-                ErrorType::ValidationError,
-                what,
-                "give one JSON object a line",
-            )
-        })?;
-        let call = Call::from_json_line(&value)?;
+        let call = Call::from_json_text(line)?;
         Ok(verdict_json(&self.judge(&call)))
     }
 }
@@ -197,6 +187,8 @@ fn skip_line(calls: &mut BufReader<Box<dyn Read>>) -> Result<(), Exit> {
 fn too_long() -> CallError {
     let what = format!("the line is longer than {LINE_BYTES_MAX} bytes");
     CallError::new(ErrorType::ValidationError, what, "give a shorter call")
+        .with("rule", "ARG1")
+        .with("offending", "call")
 }
 
 fn verdict_json(verdict: &Result<Vetted<'_>, CallError>) -> Value {

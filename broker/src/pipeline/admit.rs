@@ -12,6 +12,10 @@ use sandbox_profiles::{Profile, ProfileSet};
 use super::call::Call;
 use crate::config::Settings;
 use crate::outcome::{CallError, ErrorType};
+use crate::results::neutralise;
+
+/// Most characters of an unknown tool's name that are repeated.
+const NAME_CHARS_MAX: usize = 64;
 
 /// What a call may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +49,7 @@ pub fn profile<'a>(
     call: &Call,
 ) -> Result<&'a Profile, CallError> {
     let Some(profile) = profiles.get(&call.tool) else {
-        let shown: String = call.tool.chars().take(64).collect();
+        let shown = neutralise::line(&call.tool, NAME_CHARS_MAX);
         let offered_names: Vec<_> = profiles
             .iter()
             .filter(|profile| offered(settings, profile))
@@ -57,6 +61,7 @@ pub fn profile<'a>(
         };
         let what = format!("there is no tool {shown:?}");
         return Err(CallError::new(ErrorType::NotFound, what, remedy)
+            .with("rule", "ARG1")
             .with("offending", shown)
             .with("tools", offered_names));
     };
@@ -74,14 +79,17 @@ pub fn profile<'a>(
 ///
 /// Where it asks for more than configuration or profile allow.
 pub fn bounds(settings: &Settings, profile: &Profile, call: &Call) -> Result<Bounds, CallError> {
-    if let Arguments::Text(text) = &call.arguments
-        && text.len() > settings.extra_args_bytes_max
-    {
-        let max = settings.extra_args_bytes_max;
-        let what = format!(
-            "extra_args has {} bytes; at most {max} are accepted",
-            text.len()
-        );
+    let length = match &call.arguments {
+        Arguments::Text(text) => text.len(),
+        // As long as the text that they would be, with a space between two.
+        Arguments::Tokens(tokens) => {
+            let lengths = tokens.iter().map(|token| token.len().saturating_add(1));
+            lengths.sum::<usize>().saturating_sub(1)
+        }
+    };
+    let max = settings.extra_args_bytes_max;
+    if length > max {
+        let what = format!("the arguments have {length} bytes; at most {max} are accepted");
         return Err(CallError::new(
             ErrorType::ValidationError,
             what,

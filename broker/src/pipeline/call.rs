@@ -6,7 +6,11 @@
 //! Invariants: unknown fields are kept as parameters, and vetting refuses those
 //! that the tool's profile doesn't have; nothing is dropped on the way.
 
+use std::fmt;
+
 use sandbox_profiles::vet::{Arguments, ParamValue};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::outcome::{CallError, ErrorType};
@@ -53,14 +57,24 @@ impl Call {
     ///
     /// Names the field whose type or range is wrong.
     pub fn from_json(tool: &str, fields: &Map<String, Value>) -> Result<Self, CallError> {
-        let mut call = Self::new(tool, "");
-        let mut target = None;
+        let target = fields
+            .get("target")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        Self::decode(tool, fields).map_err(|error| error.about(tool, target))
+    }
+
+    fn decode(tool: &str, fields: &Map<String, Value>) -> Result<Self, CallError> {
+        let target = fields.get("target").ok_or_else(|| {
+            let remedy = "give `target`: an address, a network or a name";
+            invalid("target", "is missing", remedy)
+        })?;
+        let mut call = Self::new(tool, &text("target", target)?);
         for (name, value) in fields {
             match name.as_str() {
-                "target" => target = Some(text(name, value)?),
+                "target" => {}
                 // As if it were absent, which is how some clients spell absence.
-                "extra_args" | "template" | "timeout_sec" | "correlation_id" if value.is_null() => {
-                }
+                _ if value.is_null() => {}
                 "extra_args" => call.arguments = Arguments::Text(text(name, value)?),
                 "template" => call.template = Some(text(name, value)?),
                 "timeout_sec" => call.timeout_sec = Some(timeout(value)?),
@@ -70,34 +84,56 @@ impl Call {
                     .push((name.clone(), parameter(name, value)?)),
             }
         }
-        call.target = target.ok_or_else(|| {
-            invalid(
-                "target",
-                "is missing",
-                "give `target`: an address, a network or a name",
-            )
-        })?;
         Ok(call)
     }
 
-    /// Decodes one call that names its tool in the field `tool`.
+    /// Decodes one call that names its tool in the field `tool`, from JSON text.
     ///
     /// # Errors
     ///
-    /// As [`Call::from_json`], and where `tool` is missing or no text.
-    pub fn from_json_line(line: &Value) -> Result<Self, CallError> {
-        let Some(object) = line.as_object() else {
-            return Err(invalid(
-                "call",
-                "is not a JSON object",
-                "give {\"tool\": …, \"target\": …}",
-            ));
-        };
-        let mut fields = object.clone();
+    /// As [`Call::from_json`]; and where the text is no JSON object, a field is
+    /// given twice, or `tool` is missing or no text.
+    pub fn from_json_text(line: &[u8]) -> Result<Self, CallError> {
+        // Editors on other systems put a byte order mark at a file's beginning.
+        let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
+        let Fields(mut fields) = serde_json::from_slice(line).map_err(|error| {
+            let what = format!("is no JSON object with each field once: {error}");
+            invalid("call", &what, "give {\"tool\": …, \"target\": …}")
+        })?;
         let tool = fields
             .remove("tool")
             .ok_or_else(|| invalid("tool", "is missing", "give the tool's name as `tool`"))?;
         Self::from_json(&text("tool", &tool)?, &fields)
+    }
+}
+
+/// An object each of whose fields is given once. JSON leaves open which one
+/// counts otherwise, and two readers that choose differently are a hole.
+struct Fields(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Once;
+        impl<'de> Visitor<'de> for Once {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Map::new();
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    if fields.contains_key(&name) {
+                        let shown = name.escape_debug();
+                        return Err(A::Error::custom(format_args!("{shown} is given twice")));
+                    }
+                    fields.insert(name, value);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        from.deserialize_map(Once)
     }
 }
 
@@ -176,10 +212,49 @@ mod tests {
     fn decodes_the_fields_of_the_api() {
         let line = json!({"tool": "nmap", "target": "10.0.0.1", "extra_args": "-sV", "template": "quick",
             "timeout_sec": 30, "correlation_id": "a-1", "ports": "80", "open_only": true, "top_ports": 5});
-        let call = Call::from_json_line(&line).unwrap();
+        let call = Call::from_json_text(line.to_string().as_bytes()).unwrap();
         assert_eq!(call.arguments, Arguments::Text("-sV".into()));
         assert_eq!(call.timeout_sec, Some(30));
         assert_eq!(call.parameters.len(), 3, "the rest are typed parameters");
+    }
+
+    #[test]
+    fn null_is_absence() {
+        let line = br#"{"tool":"nmap","target":"10.0.0.1","extra_args":null,"ports":null}"#;
+        let call = Call::from_json_text(line).unwrap();
+        assert_eq!(call, Call::new("nmap", "10.0.0.1"));
+    }
+
+    #[test]
+    fn refuses_a_field_given_twice_and_text_that_is_no_object() {
+        let cases: [(&[u8], &str); 4] = [
+            (
+                br#"{"tool":"nmap","target":"8.8.8.8","target":"10.0.0.1"}"#,
+                "two readers could differ",
+            ),
+            (b"this is no call", "no JSON"),
+            (b"", "an empty line"),
+            (b"[1]", "no object"),
+        ];
+        for (line, why) in cases {
+            let error = Call::from_json_text(line).unwrap_err();
+            assert_eq!(error.metadata["offending"], "call", "{why}");
+        }
+        let marked = "\u{feff}{\"tool\":\"nmap\",\"target\":\"10.0.0.1\"}";
+        assert!(
+            Call::from_json_text(marked.as_bytes()).is_ok(),
+            "a byte order mark is no fault"
+        );
+    }
+
+    #[test]
+    fn an_error_of_decoding_says_what_the_call_was_about() {
+        let line = br#"{"tool":"nmap","target":"10.0.0.1","timeout_sec":0}"#;
+        let error = Call::from_json_text(line).unwrap_err();
+        assert_eq!(
+            (error.tool_name.as_str(), error.target.as_str()),
+            ("nmap", "10.0.0.1")
+        );
     }
 
     #[test]
@@ -221,7 +296,7 @@ mod tests {
             (json!([1]), "call", "no object"),
         ];
         for (line, field, why) in cases {
-            let error = Call::from_json_line(&line).unwrap_err();
+            let error = Call::from_json_text(line.to_string().as_bytes()).unwrap_err();
             assert_eq!(error.metadata["offending"], field, "{why}");
         }
     }

@@ -208,7 +208,7 @@ impl Engine {
         let (facts, ended) =
             run::run(&inner.settings, &inner.executor, job, observer, cancel).await;
         outcome.facts = facts;
-        ended
+        ended.map_err(|error| pinned.with_nearest(error))
     }
 }
 

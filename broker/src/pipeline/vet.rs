@@ -43,6 +43,23 @@ impl Vetted<'_> {
         sum.and_then(|sum| u64::try_from(sum).ok())
     }
 
+    /// An executor's refusal for want of a capability, with the nearest call that
+    /// needs none: the executor says it in words, clients need it as a list.
+    pub fn with_nearest(&self, error: CallError) -> CallError {
+        let wanting = error.error_type == ErrorType::PermissionDenied
+            && error.metadata.get("refused_by").is_some();
+        let nearest = self
+            .run
+            .needs()
+            .iter()
+            .filter(|_| wanting)
+            .find_map(|capability| self.run.refuse_without(self.profile, *capability).nearest);
+        match nearest {
+            Some(nearest) => error.with("nearest_allowed", nearest),
+            None => error,
+        }
+    }
+
     /// Writes down what is known by now.
     pub fn note(&self, outcome: &mut Outcome) {
         outcome.argv = self.run.argv().to_vec();
