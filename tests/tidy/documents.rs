@@ -157,3 +157,55 @@ fn the_manifest_of_each_member_takes_the_workspaces_lints() -> Result<()> {
     }
     Ok(())
 }
+
+/// The commands that a help text lists.
+fn commands(help: &str) -> Vec<String> {
+    let listed = help.split("Commands:").nth(1).unwrap_or_default();
+    let listed = listed.split("\n\n").next().unwrap_or_default();
+    let words = listed
+        .lines()
+        .filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next());
+    words
+        .filter(|word| *word != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The long options that a help text names.
+fn options(help: &str) -> impl Iterator<Item = &str> {
+    let words = help.split(|c: char| c.is_whitespace() || "[],=<>`':;.)".contains(c));
+    words.filter(|word| word.len() > 2 && word.starts_with("--"))
+}
+
+#[test]
+fn the_man_pages_name_every_command_and_option() -> Result<()> {
+    let binaries = Binaries::find()?;
+    let page = |name: &str| Ok::<_, anyhow::Error>(read(name)?.replace('\\', ""));
+    let (broker, executor) = (
+        page("docs/man/mantlet.1")?,
+        page("docs/man/mantlet-executor.8")?,
+    );
+    let top = help(&binaries.mantlet, &["--help"])?;
+    let mut texts = vec![(top.clone(), &broker, "mantlet.1")];
+    for command in commands(&top) {
+        ensure!(broker.contains(&command), "mantlet.1: {command}");
+        texts.push((
+            help(&binaries.mantlet, &[&command, "--help"])?,
+            &broker,
+            "mantlet.1",
+        ));
+    }
+    texts.push((
+        help(&binaries.executor, &["--help"])?,
+        &executor,
+        "mantlet-executor.8",
+    ));
+    for (text, page, name) in &texts {
+        // What stands in an example belongs to a tool.
+        let text = text.split("Examples:").next().unwrap_or_default();
+        for option in options(text) {
+            ensure!(page.contains(option), "{name} lacks {option}");
+        }
+    }
+    Ok(())
+}
