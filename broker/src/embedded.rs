@@ -10,8 +10,8 @@
 //! child gets no environment.
 
 use std::collections::VecDeque;
+use std::io::Write as _;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,6 +25,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::private_dir::{self, PrivateDir};
 use crate::results::neutralise;
 
 /// The descriptor where the executor looks for its listening socket.
@@ -33,6 +34,11 @@ const LISTEN_FD: i32 = 3;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 /// An executor that lived this long has started well: the wait begins anew.
 const STARTED_WELL: Duration = Duration::from_secs(30);
+/// Ends in a row, each soon after its start, after which calls don't wait for the
+/// next start any more.
+const FAILURES_MAX: u32 = 3;
+/// Between two looks at whether that is so.
+const GIVEN_UP_LOOK: Duration = Duration::from_millis(50);
 /// Time that the executor may take to end its runs when the broker stops.
 const STOP_WAIT: Duration = Duration::from_secs(3);
 /// Lines of its log that are kept to explain why it ended.
@@ -52,7 +58,7 @@ pub enum EmbeddedError {
     #[error("can't tell where mantlet-executor is; name it as executor.binary")]
     NoPath(#[source] std::io::Error),
     /// The private directory or a file in it can't be made.
-    #[error("can't make {}", path.display())]
+    #[error("can't make {}; set TMPDIR to a directory of yours with a short, absolute path", path.display())]
     Make {
         /// What.
         path: PathBuf,
@@ -66,14 +72,17 @@ pub enum EmbeddedError {
 #[derive(Debug, Default)]
 struct Story {
     restarts: u32,
+    /// Ends in a row that came soon after a start.
+    failures: u32,
     last_lines: VecDeque<String>,
     down: bool,
 }
 
-/// A running embedded executor. Dropping it ends the executor.
+/// A running embedded executor. Dropping it ends the executor, which has its own
+/// parent-death signal too.
 #[derive(Debug)]
 pub struct Embedded {
-    dir: PathBuf,
+    dir: PrivateDir,
     stop: CancellationToken,
     keeper: Option<JoinHandle<()>>,
     story: Arc<Mutex<Story>>,
@@ -99,15 +108,18 @@ impl Embedded {
         if !program.is_file() {
             return Err(EmbeddedError::NoProgram(program));
         }
-        let dir = private_dir()?;
-        let config = dir.join("executor.toml");
+        let dir = PrivateDir::make(&std::env::temp_dir())
+            .map_err(|(path, source)| EmbeddedError::Make { path, source })?;
+        let config = dir.path().join("executor.toml");
+        let text = executor_config(dir.path(), scope, profiles);
+        let written = private_dir::create(&config);
         make(
             &config,
-            std::fs::write(&config, executor_config(&dir, scope, profiles)),
+            written.and_then(|mut file| file.write_all(text.as_bytes())),
         )?;
-        let runs = dir.join("runs");
-        make(&runs, std::fs::DirBuilder::new().mode(0o700).create(&runs))?;
-        let socket = dir.join("executor.sock");
+        let runs = dir.path().join("runs");
+        make(&runs, private_dir::make_dir(&runs))?;
+        let socket = dir.path().join("executor.sock");
         let listener = UnixListener::bind(&socket);
         let listener = make(&socket, listener)?;
         let story = Arc::new(Mutex::new(Story::default()));
@@ -129,20 +141,18 @@ impl Embedded {
 
     /// Where it listens.
     pub fn socket(&self) -> PathBuf {
-        self.dir.join("executor.sock")
+        self.dir.path().join("executor.sock")
     }
 
     /// Why it is down, if it is: the last lines that it wrote.
     pub fn trouble(&self) -> Option<String> {
         let story = self.story.lock().unwrap_or_else(PoisonError::into_inner);
-        story.down.then(|| {
-            let lines: Vec<_> = story.last_lines.iter().map(String::as_str).collect();
-            if lines.is_empty() {
-                "it ended without a word".to_owned()
-            } else {
-                lines.join("; ")
-            }
-        })
+        story.down.then(|| story.words())
+    }
+
+    /// To see from elsewhere whether it can be waited for.
+    pub fn watch(&self) -> Watch {
+        Watch(self.story.clone())
     }
 
     /// How often it was restarted.
@@ -169,8 +179,36 @@ impl Drop for Embedded {
         // The child ends with its keeper (kill_on_drop) or by its own
         // parent-death signal.
         self.stop.cancel();
-        if let Err(error) = std::fs::remove_dir_all(&self.dir) {
-            tracing::debug!(%error, dir = %self.dir.display(), "directory not removed");
+    }
+}
+
+/// A view of the executor's story that outlives borrows.
+#[derive(Debug, Clone)]
+pub struct Watch(Arc<Mutex<Story>>);
+
+impl Watch {
+    /// Resolves when the executor has ended again and again right after its
+    /// start, so that waiting for it is no use; with its last words.
+    pub async fn given_up(&self) -> String {
+        loop {
+            {
+                let story = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                if story.failures >= FAILURES_MAX {
+                    return story.words();
+                }
+            }
+            sleep(GIVEN_UP_LOOK).await;
+        }
+    }
+}
+
+impl Story {
+    fn words(&self) -> String {
+        let lines: Vec<_> = self.last_lines.iter().map(String::as_str).collect();
+        if lines.is_empty() {
+            "it ended without a word".to_owned()
+        } else {
+            lines.join("; ")
         }
     }
 }
@@ -195,10 +233,11 @@ impl Keeper {
                 }
                 Err(error) => self.note(&format!("can't be started: {error}")),
             }
-            if begun.elapsed() >= STARTED_WELL {
+            let well = begun.elapsed() >= STARTED_WELL;
+            if well {
                 wait = BACKOFF.0;
             }
-            self.down();
+            self.down(well);
             tracing::warn!(
                 wait_ms = wait.as_millis(),
                 "embedded executor ended; restarting"
@@ -277,7 +316,14 @@ impl Keeper {
             }
             let text = String::from_utf8_lossy(&line);
             let text = neutralise::line(text.trim_end(), LINE_CHARS_MAX);
-            tracing::info!(target: "executor", "{text}");
+            // Its lines begin with their level.
+            if text.starts_with("level=error") {
+                tracing::error!(target: "executor", "{text}");
+            } else if text.starts_with("level=warn") {
+                tracing::warn!(target: "executor", "{text}");
+            } else {
+                tracing::info!(target: "executor", "{text}");
+            }
             self.note(&text);
         }
     }
@@ -290,9 +336,14 @@ impl Keeper {
         story.last_lines.push_back(line.to_owned());
     }
 
-    fn down(&self) {
+    fn down(&self, well: bool) {
         let mut story = self.story.lock().unwrap_or_else(PoisonError::into_inner);
         story.down = true;
+        story.failures = if well {
+            0
+        } else {
+            story.failures.saturating_add(1)
+        };
         story.restarts = story.restarts.saturating_add(1);
     }
 }
@@ -315,13 +366,6 @@ async fn terminate(child: &mut Child) {
 fn beside_us() -> Result<PathBuf, EmbeddedError> {
     let ours = std::env::current_exe().map_err(EmbeddedError::NoPath)?;
     Ok(ours.with_file_name("mantlet-executor"))
-}
-
-fn private_dir() -> Result<PathBuf, EmbeddedError> {
-    let dir = std::env::temp_dir().join(format!("mantlet-{}", uuid::Uuid::now_v7()));
-    let made = std::fs::DirBuilder::new().mode(0o700).create(&dir);
-    make(&dir, made)?;
-    Ok(dir)
 }
 
 fn make<T>(path: &Path, made: std::io::Result<T>) -> Result<T, EmbeddedError> {

@@ -13,7 +13,7 @@ use sandbox_profiles::scope::ScopeConfig;
 use tokio::sync::Mutex;
 
 use crate::config::ExecutorPlace;
-use crate::embedded::{Embedded, EmbeddedError};
+use crate::embedded::{Embedded, EmbeddedError, Watch};
 use crate::executor_client::{ClientError, Connection};
 use crate::outcome::{CallError, ErrorType};
 
@@ -22,6 +22,7 @@ use crate::outcome::{CallError, ErrorType};
 pub struct Executor {
     socket: PathBuf,
     embedded: Option<Mutex<Option<Embedded>>>,
+    watch: Option<Watch>,
 }
 
 impl Executor {
@@ -39,11 +40,13 @@ impl Executor {
             ExecutorPlace::System(socket) => Ok(Self {
                 socket: socket.clone(),
                 embedded: None,
+                watch: None,
             }),
             ExecutorPlace::Embedded(program) => {
                 let embedded = Embedded::start(program.as_deref(), scope, profiles)?;
                 let socket = embedded.socket();
                 Ok(Self {
+                    watch: Some(embedded.watch()),
                     socket,
                     embedded: Some(Mutex::new(Some(embedded))),
                 })
@@ -56,6 +59,7 @@ impl Executor {
         Self {
             socket: PathBuf::from("/nonexistent"),
             embedded: None,
+            watch: None,
         }
     }
 
@@ -79,7 +83,22 @@ impl Executor {
     ///
     /// As clients see it: with what to do.
     pub async fn open(&self) -> Result<Connection, CallError> {
-        match Connection::open(&self.socket).await {
+        let given_up = async {
+            match &self.watch {
+                Some(watch) => watch.given_up().await,
+                None => std::future::pending().await,
+            }
+        };
+        let opened = tokio::select! {
+            biased;
+            opened = Connection::open(&self.socket) => opened,
+            words = given_up => {
+                let what = format!("the embedded executor does not start: {words}");
+                let remedy = "put right what it says; `mantlet doctor` checks again";
+                return Err(CallError::new(ErrorType::ExecutorUnavailable, what, remedy));
+            }
+        };
+        match opened {
             Ok(connection) => Ok(connection),
             Err(error) => Err(self.worded(&error).await),
         }
@@ -128,8 +147,10 @@ fn refusal(refused: &Refused) -> CallError {
         RefusalKind::NotVetted => ErrorType::ValidationError,
         RefusalKind::CapabilityNotHeld | RefusalKind::PeerNotAllowed => ErrorType::PermissionDenied,
         RefusalKind::Busy => ErrorType::ResourceExhausted,
-        RefusalKind::UnknownTool | RefusalKind::ToolUnavailable => ErrorType::NotFound,
-        RefusalKind::SandboxUnavailable => ErrorType::SandboxUnavailable,
+        RefusalKind::UnknownTool | RefusalKind::ToolMissing => ErrorType::NotFound,
+        RefusalKind::SandboxUnavailable | RefusalKind::ToolUnavailable => {
+            ErrorType::SandboxUnavailable
+        }
         RefusalKind::SpawnFailed => ErrorType::ExecutionError,
         RefusalKind::Draining | RefusalKind::ProtocolMismatch => ErrorType::ExecutorUnavailable,
         RefusalKind::Malformed | RefusalKind::OutOfTurn => ErrorType::Unknown,

@@ -56,10 +56,13 @@ pub(crate) fn decide<'a>(executor: &'a Executor, run: &Run) -> Result<Approved<'
         let remedy = "see `mantlet-executor check` on the executor's machine";
         refusal::new(RefusalKind::ToolUnavailable, message, remedy)
     };
-    let ready = tool
-        .state
-        .as_ref()
-        .map_err(|error| unavailable(&refusal::chain(error)))?;
+    let ready = tool.state.as_ref().map_err(|error| {
+        let mut refused = unavailable(&refusal::chain(error));
+        if !tool.is_installed() {
+            refused.kind = RefusalKind::ToolMissing;
+        }
+        refused
+    })?;
     ready
         .program
         .check_unchanged()

@@ -6,7 +6,8 @@
 //!
 //! Invariants: mode 0700; removed when the session ends, and by the listener
 //! or the next start when the session could not; removing follows no symbolic
-//! link and needs the same memory however deep a tool nested directories.
+//! link and needs the same memory however many entries a tool made and however
+//! deep it nested them.
 
 use std::ffi::{CStr, CString};
 use std::fs::{File, TryLockError};
@@ -14,6 +15,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -24,6 +26,11 @@ use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 /// Most entries that are moved to empty one scratch directory. A tool within its
 /// time doesn't get there; a broken loop would.
 const MOVES_MAX: u32 = 1_000_000;
+
+/// Names that are read at once.
+const BATCH_MAX: usize = 1024;
+/// Longest that a sweep may hold up whoever sweeps.
+const SWEEP_MAX: Duration = Duration::from_secs(2);
 
 /// Why there is no scratch directory.
 #[derive(Debug, thiserror::Error)]
@@ -154,10 +161,11 @@ impl Parent {
         guard.lock()?;
         let mut swept = 0_u32;
         let mut outcome = Ok(());
+        let until = Instant::now().checked_add(SWEEP_MAX);
         for name in entries(self.opened.as_fd())? {
             match self.subdirectory(&name) {
                 Ok(directory) if directory.try_lock().is_ok() => {
-                    match remove(&self.opened, &name) {
+                    match remove(&self.opened, &name, until) {
                         Ok(()) => swept = swept.saturating_add(1),
                         Err(error) => outcome = Err(error),
                     }
@@ -195,16 +203,37 @@ impl Scratch<'_> {
     }
 }
 
+impl Scratch<'_> {
+    /// Removes it, by `until` if that is given. `TimedOut` when there was more
+    /// to remove than that; it can be called again.
+    ///
+    /// # Errors
+    ///
+    /// The first entry that could not be removed.
+    pub(crate) fn remove(&self, until: Option<Instant>) -> io::Result<()> {
+        match remove(&self.parent.opened, &self.name, until) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            outcome => outcome,
+        }
+    }
+}
+
 impl Drop for Scratch<'_> {
     fn drop(&mut self) {
-        // The listener sweeps what is left, and says so in its log.
-        remove(&self.parent.opened, &self.name).unwrap_or_default();
+        // For a run that never started: nothing is in it. A session removes the
+        // directory of a run that did, and logs what it can't.
+        self.remove(None).unwrap_or_default();
     }
 }
 
 /// Removes a directory and all below it. What is deeper than one level is moved
-/// up first, so no depth of nesting costs stack or descriptors.
-fn remove(parent: &OwnedFd, name: &CStr) -> io::Result<()> {
+/// up first, so no depth of nesting costs stack or descriptors; names are read
+/// in batches, so no number of them costs memory.
+fn remove(parent: &OwnedFd, name: &CStr, until: Option<Instant>) -> io::Result<()> {
+    let in_time = || match until {
+        Some(until) if Instant::now() >= until => Err(io::Error::from(io::ErrorKind::TimedOut)),
+        Some(_) | None => Ok(()),
+    };
     let top = open_for_removal(parent, name)?;
     let mut moves = 0_u32;
     loop {
@@ -213,20 +242,38 @@ fn remove(parent: &OwnedFd, name: &CStr) -> io::Result<()> {
             break;
         }
         for entry in rows {
+            in_time()?;
             match unlinkat(&top, entry.as_c_str(), UnlinkatFlags::NoRemoveDir) {
                 Ok(()) => continue,
                 Err(Errno::EISDIR) => {}
                 Err(errno) => return Err(errno.into()),
             }
             let inner = open_for_removal(&top, &entry)?;
-            for below in entries(inner.as_fd())? {
-                move_up(&inner, &below, &top, &mut moves)?;
-            }
+            empty(&inner, &top, &mut moves, &in_time)?;
             unlinkat(&top, entry.as_c_str(), UnlinkatFlags::RemoveDir)?;
         }
     }
     unlinkat(parent, name, UnlinkatFlags::RemoveDir)?;
     Ok(())
+}
+
+/// Moves all that is in a directory up to `top`.
+fn empty(
+    inner: &OwnedFd,
+    top: &OwnedFd,
+    moves: &mut u32,
+    in_time: &impl Fn() -> io::Result<()>,
+) -> io::Result<()> {
+    loop {
+        let rows = entries(inner.as_fd())?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        for below in rows {
+            in_time()?;
+            move_up(inner, &below, top, moves)?;
+        }
+    }
 }
 
 /// Opens a directory, whatever mode the tool gave it. All processes that could
@@ -251,13 +298,18 @@ fn move_up(from: &OwnedFd, name: &CStr, to: &OwnedFd, moves: &mut u32) -> io::Re
             Ok(()) => return Ok(()),
             // The tool has something of that name.
             Err(Errno::EEXIST | Errno::ENOTEMPTY | Errno::EISDIR | Errno::ENOTDIR) => {}
+            // Moving a directory changes its `..`, which it must allow. Nothing
+            // else is refused so, and a symbolic link is none.
+            Err(Errno::EACCES) => {
+                fchmodat(from, name, Mode::S_IRWXU, FchmodatFlags::FollowSymlink)?;
+            }
             Err(errno) => return Err(errno.into()),
         }
     }
     Err(Errno::E2BIG.into())
 }
 
-/// Names of what is in a directory.
+/// Names of what is in a directory, [`BATCH_MAX`] of them at the most.
 fn entries(directory: BorrowedFd<'_>) -> io::Result<Vec<CString>> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let mut opened = Dir::openat(directory, ".", flags, Mode::empty())?;
@@ -266,6 +318,9 @@ fn entries(directory: BorrowedFd<'_>) -> io::Result<Vec<CString>> {
         let name = entry?.file_name().to_owned();
         if name.as_c_str() != c"." && name.as_c_str() != c".." {
             names.push(name);
+        }
+        if names.len() >= BATCH_MAX {
+            break;
         }
     }
     Ok(names)

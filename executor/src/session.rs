@@ -34,11 +34,17 @@ use crate::log::Level;
 use crate::permits::{Answer, Counts, Line, Question};
 use crate::policy::Approved;
 use crate::sandbox::fds::Streams;
+use crate::scratch::Scratch;
 use crate::stream::Outcome;
 use crate::{Executor, inventory, policy, refusal, stream, tree};
 
+/// From the connection to its `Hello`, which needs no thought. A peer that is
+/// silent for longer keeps a place that others want.
+const HELLO_MAX: Duration = Duration::from_secs(2);
 /// From the connection to its `Run`.
 const GREETING_MAX: Duration = Duration::from_secs(10);
+/// Longest that removing a run's directory may hold up the news of its end.
+const REMOVE_MAX: Duration = Duration::from_millis(200);
 /// Most requests before a `Run`.
 const REQUESTS_MAX: u32 = 64;
 
@@ -84,6 +90,8 @@ struct Session<'a> {
     connection: Connection,
     line: Line,
     signals: SignalFd,
+    // What could not be removed quickly; removed when the peer has heard.
+    leftover: Option<Scratch<'a>>,
 }
 
 /// Serves one connection to its end.
@@ -94,13 +102,20 @@ pub(crate) fn serve(executor: &Executor, pad: &mut Pad, start: Start) {
             connection: Connection::new(start.socket)?,
             line: start.line,
             signals,
+            leftover: None,
         };
         Ok((session, streams))
     });
     match session {
         Ok((mut session, streams)) => {
             let end = session.converse(pad, streams);
-            session.tell(end);
+            let leftover = session.tell(end);
+            let removed = leftover.map_or(Ok(()), |scratch| scratch.remove(None));
+            if let Err(error) = removed {
+                executor
+                    .log
+                    .event(Level::Error, "directory-left", &[("reason", &error)]);
+            }
         }
         Err(error) => executor
             .log
@@ -133,7 +148,7 @@ pub(crate) fn attach(parent: Pid, pad: &Pad) -> io::Result<(SignalFd, Streams)> 
     ))
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
     fn converse(&mut self, pad: &mut Pad, streams: Streams) -> Result<Event, End> {
         let run = self.greet()?;
         let since = Instant::now();
@@ -149,13 +164,14 @@ impl Session<'_> {
 
     /// Everything before a run.
     fn greet(&mut self) -> Result<Run, End> {
-        let deadline = later(GREETING_MAX);
+        let mut deadline = later(HELLO_MAX);
         let mut is_greeted = false;
         for _ in 0..REQUESTS_MAX {
             match (self.next_request(deadline)?, is_greeted) {
                 (Request::Hello(hello), false) if hello.protocol == protocol::VERSION => {
                     self.connection.say(&self.executor.welcome())?;
                     is_greeted = true;
+                    deadline = later(GREETING_MAX);
                 }
                 (Request::Hello(hello), false) => {
                     return Err(protocol_mismatch(hello.protocol).into());
@@ -205,7 +221,8 @@ impl Session<'_> {
                 return Err(draining().into());
             }
             if Instant::now() >= deadline {
-                return Err(refusal::out_of_turn("no Run came within 10 seconds").into());
+                let what = "no Hello came within 2 seconds, or no Run within 10";
+                return Err(refusal::out_of_turn(what).into());
             }
         }
     }
@@ -281,7 +298,11 @@ impl Session<'_> {
             return Err(End::Gone);
         }
         let outcome = stream::pump(running, &mut self.connection, &self.signals, bounds);
-        drop(scratch);
+        // Before the peer hears of the end, as far as that is quick.
+        if let Err(error) = scratch.remove(Instant::now().checked_add(REMOVE_MAX)) {
+            self.log(Level::Warn, "directory-left", run, &[("reason", &error)]);
+            self.leftover = Some(scratch);
+        }
         self.log_outcome(run, &outcome);
         Ok(outcome)
     }
@@ -325,10 +346,10 @@ impl Session<'_> {
     }
 
     /// Tells the peer how it ended, and waits for it to have heard.
-    fn tell(self, end: Result<Event, End>) {
+    fn tell(self, end: Result<Event, End>) -> Option<Scratch<'a>> {
         let last = match end {
             Ok(event) => event,
-            Err(End::Gone) => return,
+            Err(End::Gone) => return self.leftover,
             Err(End::Refused(refused)) => {
                 self.executor.log.event(
                     Level::Warn,
@@ -348,6 +369,7 @@ impl Session<'_> {
                 .log
                 .event(Level::Warn, "peer-gone", &[("reason", &error)]);
         }
+        self.leftover
     }
 }
 

@@ -10,6 +10,7 @@
 //! else can write to them; a program that is replaced after start-up is refused.
 
 use std::fs::{self, Metadata};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -98,8 +99,7 @@ impl Program {
         };
         let flags = OFlag::O_PATH | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
         let opened = fs::File::from(open(&real, flags, Mode::empty()).map_err(failed)?);
-        let unseen =
-            |error: std::io::Error| failed(Errno::from_raw(error.raw_os_error().unwrap_or(0)));
+        let unseen = |error: io::Error| failed(Errno::from_raw(error.raw_os_error().unwrap_or(0)));
         let found = opened.metadata().map_err(unseen)?;
         // Of the descriptor itself: what was checked by path is what was opened.
         let is_trusted = found.uid() == 0 && found.mode() & 0o022 == 0;
@@ -189,6 +189,13 @@ impl Circumstances<'_> {
 }
 
 impl Tool {
+    /// Whether there is a program at the profile's path at all.
+    pub(crate) fn is_installed(&self) -> bool {
+        let found = fs::metadata(&self.profile.executable);
+        let missing = found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        !missing && !matches!(self.state, Err(ToolError::NotExecutable(_)))
+    }
+
     /// Prepares a profile's tool as far as this machine allows.
     pub(crate) fn prepare(
         profile: &Profile,

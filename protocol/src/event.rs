@@ -59,7 +59,10 @@ pub enum RefusalKind {
     NotVetted,
     /// The call needs a capability that the executor doesn't hold.
     CapabilityNotHeld,
-    /// The tool's program is not installed, not owned by root, or has changed since start-up.
+    /// The tool's program is not installed.
+    ToolMissing,
+    /// The tool's program is there and can't be used: not owned by root, changed
+    /// since start-up, or the executor lacks what it needs to start it.
     ToolUnavailable,
     /// A layer of the sandbox could not be applied; nothing ran.
     SandboxUnavailable,

@@ -238,6 +238,11 @@ fn check_size(
     if size <= u128::from(max) {
         return Ok(());
     }
+    let bound = if scope.network_size_max() <= profile.target.addresses_max {
+        "max_network_size of the scope"
+    } else {
+        "addresses_max of the tool's profile"
+    };
     // The largest network that still fits: floor(log2(max)) host bits.
     let host_bits = u8::try_from(max.ilog2()).unwrap_or(0);
     let width: u8 = if network.is_ipv6() { 128 } else { 32 };
@@ -253,7 +258,7 @@ fn check_size(
         .collect();
     Err(Refusal::new(
         "TGT5",
-        format!("the network has {size} addresses, at most {max} are allowed"),
+        format!("the network has {size} addresses, at most {max} are allowed ({bound})"),
         text,
         format!("use /{prefix} or smaller, like {example}"),
     )

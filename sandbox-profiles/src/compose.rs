@@ -6,7 +6,7 @@
 //! flag of the call includes it; composing a composed result changes nothing.
 
 use crate::grammar::{self, Settings, Trouble, element_of, render};
-use crate::profile::{Conflict, FlagId, Profile};
+use crate::profile::{Conflict, Flag, FlagId, Profile};
 use crate::refusal::Refusal;
 use crate::scope::Scope;
 use crate::target::Target;
@@ -129,8 +129,26 @@ fn gave_way(profile: &Profile, id: FlagId, value: &Value, by: FlagId, own: &Valu
     )
 }
 
-/// Drops flags that another flag of the call includes.
-pub(crate) fn absorb(profile: &Profile, settings: &mut Settings) {
+/// Adds what flags of the call bring with them, and drops flags that another one
+/// includes.
+pub(crate) fn absorb(
+    profile: &Profile,
+    scope: &Scope,
+    settings: &mut Settings,
+) -> Result<(), Trouble> {
+    let bringing: Vec<(FlagId, &Flag)> = settings
+        .keys()
+        .filter_map(|id| Some((*id, profile.flag(*id)?)))
+        .filter(|(_, flag)| !flag.brings.is_empty())
+        .collect();
+    for (id, flag) in bringing {
+        if flag.shorthand {
+            settings.remove(&id);
+        }
+        for (id, value) in grammar::read(profile, scope, &flag.brings)?.settings {
+            bring(profile, settings, id, value)?;
+        }
+    }
     let included: Vec<FlagId> = settings
         .keys()
         .filter_map(|id| profile.flag(*id))
@@ -138,6 +156,34 @@ pub(crate) fn absorb(profile: &Profile, settings: &mut Settings) {
         .collect();
     for id in included {
         settings.remove(&id);
+    }
+    Ok(())
+}
+
+/// Adds a setting to what the call says: names join its own, any other value
+/// gives way to it.
+fn bring(
+    profile: &Profile,
+    settings: &mut Settings,
+    id: FlagId,
+    value: Value,
+) -> Result<(), Trouble> {
+    let (Some(Value::Names(own)), Value::Names(more)) = (settings.get_mut(&id), &value) else {
+        settings.entry(id).or_insert(value);
+        return Ok(());
+    };
+    own.extend(more.iter().cloned());
+    own.sort_unstable();
+    own.dedup();
+    let count = own.len();
+    match profile.flag(id) {
+        Some(flag) if !flag.value.has_room_for(count) => {
+            let remedy = "name fewer, or make several calls";
+            let message = format!("{}: {count} names, more than are accepted", flag.spelling);
+            let refusal = Refusal::new(&flag.rule, message, &flag.spelling, remedy);
+            Err(Trouble::plain(refusal))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::identity::{Account, Identity, NOBODY};
 use crate::raw_peer::RawPeer;
-use crate::running::Running;
+use crate::running::{Ended, Running};
 use crate::{Lab, config, wait};
 
 /// Longest wait for the first greeting.
@@ -145,6 +145,15 @@ impl ExecutorProcess {
         })
     }
 
+    /// Waits for its end.
+    ///
+    /// # Errors
+    ///
+    /// When it is still running after `bound`; it is killed then.
+    pub fn wait(self, bound: Duration) -> Result<Ended> {
+        self.running.wait(bound)
+    }
+
     /// Its socket.
     #[must_use]
     pub fn socket(&self) -> &Path {
@@ -155,12 +164,6 @@ impl ExecutorProcess {
     #[must_use]
     pub fn runs_dir(&self) -> &Path {
         &self.runs_dir
-    }
-
-    /// The process.
-    #[must_use]
-    pub fn process(&mut self) -> &mut Running {
-        &mut self.running
     }
 
     /// Its process id.

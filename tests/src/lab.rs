@@ -145,6 +145,10 @@ impl Lab {
         }
         let dir = tempfile::Builder::new().prefix("mantlet-lab-").tempdir()?;
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755))?;
+        // What a killed program leaves behind goes with the lab.
+        let leftovers = dir.path().join("tmp");
+        fs::create_dir(&leftovers)?;
+        fs::set_permissions(&leftovers, Permissions::from_mode(0o1777))?;
         let (bridge, client) = (Namespace::new()?, Namespace::new()?);
         let mut hosts = BTreeMap::new();
         for host in wanted {
@@ -235,6 +239,7 @@ impl Lab {
         command
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command.env("TMPDIR", self.dir().join("tmp"));
         command
     }
 

@@ -16,6 +16,7 @@ pub mod doctor;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -155,13 +156,30 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::command(cli.config.as_deref(), &args),
         Command::Doctor(flag) => doctor::command(cli.config.as_deref(), &flag),
     };
+    let exit = if exit == Exit::Done && LOST.load(Ordering::Relaxed) {
+        Exit::Failed
+    } else {
+        exit
+    };
     exit.code().into()
 }
 
-/// Prints to standard output. A reader that went away is no failure of ours.
+/// Whether a result could not be printed.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// Prints to standard output. A reader that went away is no failure of ours;
+/// anything else makes the command fail.
 pub(crate) fn print(text: &str) {
     let mut out = std::io::stdout().lock();
-    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+        Err(error) => {
+            if !LOST.swap(true, Ordering::Relaxed) {
+                complain(&format!("the result can't be written: {error}"));
+            }
+        }
+    }
 }
 
 /// Prints a line to standard error.

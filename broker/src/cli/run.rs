@@ -78,8 +78,13 @@ fn run(config: Option<&Path>, args: RunArgs) -> Result<Exit, Exit> {
     });
     runtime.shutdown_background();
     let outcome = outcome?;
-    if let Some(mut file) = raw {
-        let written = std::io::Write::write_all(&mut file, &outcome.facts.raw_stdout);
+    // Only a run has output: a refused call leaves what was in the file alone.
+    if let Some(mut file) = raw.filter(|_| outcome.ran()) {
+        // A pipe or device has no length to set.
+        let regular = file.metadata().is_ok_and(|facts| facts.is_file());
+        let emptied = if regular { file.set_len(0) } else { Ok(()) };
+        let written =
+            emptied.and_then(|()| std::io::Write::write_all(&mut file, &outcome.facts.raw_stdout));
         written.map_err(|error| {
             complain(&format!("the raw output can't be written: {error}"));
             Exit::Failed
@@ -94,7 +99,12 @@ fn run(config: Option<&Path>, args: RunArgs) -> Result<Exit, Exit> {
 }
 
 fn create(path: &Path) -> Result<std::fs::File, Exit> {
-    std::fs::File::create(path).map_err(|error| {
+    let options = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path);
+    options.map_err(|error| {
         complain(&format!("{} can't be written: {error}", path.display()));
         Exit::Usage
     })

@@ -12,6 +12,7 @@ use std::time::Duration;
 use sandbox_profiles::ProfileSet;
 use sandbox_profiles::load::{self, OwnerRule};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 
 use super::{Exit, complain};
 use crate::config::{ExecutorPlace, Settings};
@@ -117,35 +118,40 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Exit> {
         })
 }
 
-/// What SIGTERM and SIGINT do: the first drains, the second, or the end of
-/// `grace`, cancels. Needs a tokio runtime.
+/// What SIGTERM, SIGINT and SIGHUP (a terminal that closes) do: the first
+/// drains, the second, or the end of `grace`, cancels. Needs a tokio runtime.
 pub fn on_signals(grace: Duration) -> Stop {
     let stop = Stop::default();
-    match (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            let stop = stop.clone();
-            tokio::spawn(async move {
-                tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
-                tracing::info!(
-                    grace_sec = grace.as_secs(),
-                    "told to stop; letting runs finish"
-                );
-                stop.drain.cancel();
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
-                    () = tokio::time::sleep(grace) => {}
-                }
-                stop.cancel.cancel();
-            });
-        }
-        (Err(error), _) | (_, Err(error)) => {
-            tracing::warn!(%error, "signals can't be watched; one ends us at once");
+    let kinds = [
+        SignalKind::terminate(),
+        SignalKind::interrupt(),
+        SignalKind::hangup(),
+    ];
+    let (sender, mut told) = mpsc::channel::<()>(2);
+    for kind in kinds {
+        let sender = sender.clone();
+        match signal(kind) {
+            Ok(mut signals) => {
+                tokio::spawn(async move {
+                    while signals.recv().await.is_some() && sender.send(()).await.is_ok() {}
+                });
+            }
+            Err(error) => tracing::warn!(%error, "a signal can't be watched; it ends us at once"),
         }
     }
+    let answer = stop.clone();
+    tokio::spawn(async move {
+        if told.recv().await.is_none() {
+            return;
+        }
+        tracing::info!(
+            grace_sec = grace.as_secs(),
+            "told to stop; letting runs finish"
+        );
+        answer.drain.cancel();
+        drop(tokio::time::timeout(grace, told.recv()).await);
+        answer.cancel.cancel();
+    });
     stop
 }
 

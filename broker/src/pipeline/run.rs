@@ -59,8 +59,13 @@ pub async fn run(
         Ok(finished) => (Some(finished), None),
         Err(error) => (None, Some(error)),
     };
+    let asked = cancel.is_cancelled();
     let failed = failed.map(|error| installable(job.profile, error));
-    let error = failed.or_else(|| finished.as_ref().and_then(|end| failure(job.profile, end)));
+    let error = failed.or_else(|| {
+        finished
+            .as_ref()
+            .and_then(|end| failure(job.profile, end, asked))
+    });
     // What never started has nothing to show.
     let facts = if record.receipt.is_some() {
         record.facts(finished)
@@ -287,11 +292,16 @@ fn returncode(finished: &Finished) -> i32 {
 
 /// The failure that an end amounts to. Which codes mean that the tool did its
 /// work is the profile's to say: ping's 1 is an answer, nmap's 1 is none.
-fn failure(profile: &Profile, finished: &Finished) -> Option<CallError> {
+fn failure(profile: &Profile, finished: &Finished, asked: bool) -> Option<CallError> {
     let name = &profile.name;
     let partial = "what it had found by then is in the result";
-    if finished.cancelled {
+    if finished.cancelled && asked {
         return Some(cancelled());
+    }
+    if finished.cancelled {
+        let what = format!("the executor ended {name} because it was ending itself");
+        let remedy = format!("call again when it is back; {partial}");
+        return Some(CallError::new(ErrorType::ExecutorUnavailable, what, remedy));
     }
     if finished.timed_out {
         let what = format!("{name} was ended after {} ms", finished.wall_ms);

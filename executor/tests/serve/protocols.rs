@@ -188,7 +188,7 @@ fn an_inventory_tells_tools_and_their_problems() {
     let mut run = lab.request("missing");
     run.argv[0] = "/usr/bin/no-such-tool".into();
     peer.send(&Request::Run(run));
-    assert_eq!(peer.refused().kind, RefusalKind::ToolUnavailable);
+    assert_eq!(peer.refused().kind, RefusalKind::ToolMissing);
 }
 
 #[test]

@@ -325,8 +325,13 @@ fn abbreviation(profile: &Profile, place: Place<'_>) -> Option<Trouble> {
 
 fn unlisted(profile: &Profile, place: Place<'_>) -> Trouble {
     let name = name_of(place.token);
-    let flags = profile.flags.iter().flat_map(Flag::spellings);
-    let meant = flag_of_parameter(profile, name).or_else(|| nearest(name, flags));
+    let flags = || profile.flags.iter().flat_map(Flag::spellings);
+    // What a parameter of that name sets is the same call; a like spelling may be
+    // quite another one, so it is asked about and not suggested.
+    let spelled = flags().find(|flag| flag.eq_ignore_ascii_case(name));
+    let same = flag_of_parameter(profile, name).or(spelled);
+    let like = name.strip_prefix("--").and_then(|_| nearest(name, flags()));
+    let meant = same.or(like);
     let message = format!("not a flag that the profile of {} lists", profile.name);
     let remedy = match meant {
         Some(flag) => format!("did you mean {flag}?"),
@@ -336,12 +341,13 @@ fn unlisted(profile: &Profile, place: Place<'_>) -> Trouble {
     let value = place
         .next
         .is_some_and(|next| !next.starts_with('-') && name == place.token);
-    match meant {
-        Some(flag) => {
+    match (same, like) {
+        (Some(flag), _) => {
             let rest = place.token.strip_prefix(name).unwrap_or("");
             Trouble::mended(refusal, place.at, 1, vec![format!("{flag}{rest}")])
         }
-        None => Trouble::mended(refusal, place.at, if value { 2 } else { 1 }, Vec::new()),
+        (None, Some(_)) => Trouble::plain(refusal),
+        (None, None) => Trouble::mended(refusal, place.at, if value { 2 } else { 1 }, Vec::new()),
     }
 }
 

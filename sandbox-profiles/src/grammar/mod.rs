@@ -11,7 +11,7 @@
 mod explain;
 mod render;
 
-pub(crate) use render::{element_of, render};
+pub(crate) use render::{element_of, render, render_for_tool};
 
 use std::collections::BTreeMap;
 
@@ -295,8 +295,8 @@ pub(crate) fn bad_value(
     }
     match error.nearest {
         Some(nearest) => Trouble::mended(refusal, at, len, explain::written(flag, &nearest)),
-        // Without a near value the flag is best left out.
-        None => Trouble::mended(refusal, at, len, Vec::new()),
+        // Left out, the flag would no longer hold the run back: another call.
+        None => Trouble::plain(refusal),
     }
 }
 

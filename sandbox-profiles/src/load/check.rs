@@ -246,9 +246,18 @@ fn names_mistake(rule: &NameRule) -> Option<(&'static str, &'static str)> {
         .safe
         .iter()
         .any(|name| name.ends_with('*') || rule.intrusive.contains(name));
-    twice.then_some((
-        "a safe name is a pattern, or listed as intrusive too",
-        "list it once",
+    if twice {
+        return Some((
+            "a safe name is a pattern, or listed as intrusive too",
+            "list it once",
+        ));
+    }
+    let mut left_out = rule.without.iter().chain(&rule.without_unless_intrusive);
+    let known = |name: &String| rule.safe.contains(name) || rule.intrusive.contains(name);
+    let wrong = !left_out.all(plain) || !rule.categories.iter().all(known);
+    wrong.then_some((
+        "a category that is no listed name, or leaves out what is not plain",
+        "list categories among the names; leave out plain names and patterns",
     ))
 }
 
@@ -347,6 +356,7 @@ fn check_lists(document: &Document<'_>, profile: &Profile, places: &Places, scop
     }
     for (index, (flag, at)) in profile.flags.iter().zip(&places.flags).enumerate() {
         read(*at, "flags.instead", &flag.instead);
+        read(*at, "flags.brings", &flag.brings);
         for need in &flag.needs {
             read(*at, "flags.without", &need.instead);
         }

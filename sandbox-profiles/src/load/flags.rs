@@ -75,6 +75,7 @@ fn flag(table: &Table<'_>) -> Option<Flag> {
         .text("rule")
         .map_or_else(|| "ARG3".to_owned(), |text| text.value);
     let needs = needs(table);
+    let (means, brings) = (table.plain_texts("means"), table.plain_texts("brings"));
     Some(Flag {
         spelling: spelling?.value,
         aliases: table.plain_texts("aliases"),
@@ -86,6 +87,8 @@ fn flag(table: &Table<'_>) -> Option<Flag> {
         intrusive: table.boolean("intrusive"),
         instead: table.plain_texts("instead"),
         includes: Vec::new(),
+        shorthand: !means.is_empty(),
+        brings: if means.is_empty() { brings } else { means },
         rule,
     })
 }
@@ -137,11 +140,16 @@ fn value_type(table: &Table<'_>) -> Option<ValueType> {
         "word" => Some(ValueType::Word {
             words: table.plain_texts("words"),
         }),
-        "names" => Some(ValueType::Names(NameRule::new(
-            table.plain_texts("safe"),
-            table.plain_texts("intrusive_names"),
-            items_max(table, 32),
-        ))),
+        "names" => Some(ValueType::Names(NameRule {
+            categories: table.plain_texts("categories"),
+            without: table.plain_texts("categories_without"),
+            without_unless_intrusive: table.plain_texts("categories_without_unless_intrusive"),
+            ..NameRule::new(
+                table.plain_texts("safe"),
+                table.plain_texts("intrusive_names"),
+                items_max(table, 32),
+            )
+        })),
         "decoys" => Some(ValueType::Decoys {
             items_max: items_max(table, 16),
         }),

@@ -35,6 +35,10 @@ pub struct Flag {
     pub instead: Vec<String>,
     /// Flags that it includes, which are dropped beside it.
     pub includes: Vec<FlagId>,
+    /// Arguments that hold wherever the flag is given.
+    pub brings: Vec<String>,
+    /// Whether it is nothing but what it brings, and is not rendered itself.
+    pub shorthand: bool,
     /// The rule that a bad value breaks.
     pub rule: String,
 }

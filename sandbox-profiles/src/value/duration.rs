@@ -30,13 +30,13 @@ impl DurationStyle {
         if (min_ms..=max_ms).contains(&ms) {
             return Ok(ms);
         }
-        let error = ValueError::new("the span of time is out of range", text, remedy);
-        // Zero mostly stands for "no limit", to which no span is near.
-        if ms == 0 {
-            Err(error)
-        } else {
-            Err(error.with_nearest(self.text(ms.clamp(min_ms, max_ms))))
-        }
+        // No span is suggested: a shorter delay would be a faster run than asked
+        // for, and zero mostly stands for "no limit".
+        Err(ValueError::new(
+            "the span of time is out of range",
+            text,
+            remedy,
+        ))
     }
 
     /// The canonical text of a span.

@@ -5,7 +5,7 @@
 //!
 //! Invariants: a rendered value is never empty, never begins with `-`, and
 //! holds printable ASCII without white space only; parsing a rendered value
-//! gives the same value.
+//! under the same scope gives the same value.
 
 mod duration;
 mod hosts;
@@ -183,6 +183,33 @@ impl ValueType {
                 hosts::parse_networks(text, *items_max).map(Value::Networks)
             }
             Self::Mac => Mac::parse(text).map(Value::Mac),
+        }
+    }
+
+    /// The text of a value as the tool gets it: as [`Value::text`], save for
+    /// categories of names.
+    pub(crate) fn tool_text(&self, value: &Value, scope: &Scope) -> Option<String> {
+        match (self, value) {
+            (Self::Names(rule), Value::Names(names)) => {
+                Some(rule.rendered(names, scope.allows_intrusive()))
+            }
+            (_, _) => value.text(),
+        }
+    }
+
+    /// Whether a list of so many names is accepted.
+    pub(crate) fn has_room_for(&self, names: usize) -> bool {
+        match self {
+            Self::Names(rule) => u32::try_from(names).is_ok_and(|count| count <= rule.items_max),
+            Self::Switch
+            | Self::Count { .. }
+            | Self::Integer { .. }
+            | Self::Duration { .. }
+            | Self::Ports { .. }
+            | Self::Word { .. }
+            | Self::Decoys { .. }
+            | Self::Networks { .. }
+            | Self::Mac => true,
         }
     }
 

@@ -2,7 +2,9 @@
 //!
 //! A name is accepted because the profile lists it, or because it fits a
 //! listed pattern `prefix*`. Whatever a tool could read as a path, an
-//! expression or a pattern of the caller's own is no name.
+//! expression or a pattern of the caller's own is no name. A name that stands for
+//! a category of the tool's own is handed to the tool as the expression that
+//! leaves out what the profile says, and read back from exactly that.
 //!
 //! Invariants: an accepted name is a listed entry, or lower case letters,
 //! digits and inner hyphens after a listed prefix; lists are sorted and unique.
@@ -19,6 +21,12 @@ pub struct NameRule {
     pub intrusive: Vec<String>,
     /// Most names in one list.
     pub items_max: u32,
+    /// Which of the names are categories of the tool.
+    pub categories: Vec<String>,
+    /// Categories, names and patterns that a category is never to draw in.
+    pub without: Vec<String>,
+    /// Further ones that it draws in under an intrusive policy only.
+    pub without_unless_intrusive: Vec<String>,
 }
 
 impl NameRule {
@@ -27,7 +35,66 @@ impl NameRule {
             safe,
             intrusive,
             items_max,
+            categories: Vec::new(),
+            without: Vec::new(),
+            without_unless_intrusive: Vec::new(),
         }
+    }
+
+    /// The text that the tool gets for these names.
+    pub(super) fn rendered(&self, names: &[String], intrusive: bool) -> String {
+        let texts: Vec<String> = names
+            .iter()
+            .map(|name| {
+                self.expression(name, intrusive)
+                    .unwrap_or_else(|| name.clone())
+            })
+            .collect();
+        texts.join(",")
+    }
+
+    /// The expression for a category; nothing for any other name.
+    fn expression(&self, name: &str, intrusive: bool) -> Option<String> {
+        if !self.categories.iter().any(|category| category == name) {
+            return None;
+        }
+        let mut text = format!("({name})");
+        for part in self.left_out(intrusive) {
+            text.push_str("and(not(");
+            text.push_str(part);
+            text.push_str("))");
+        }
+        Some(text)
+    }
+
+    fn left_out(&self, intrusive: bool) -> impl Iterator<Item = &str> {
+        let further = self.without_unless_intrusive.iter();
+        let further = further.filter(move |_| !intrusive);
+        self.without.iter().chain(further).map(String::as_str)
+    }
+
+    /// The category whose expression the text is.
+    fn category_of(&self, text: &str, intrusive: bool) -> Option<&str> {
+        let mut categories = self.categories.iter().map(String::as_str);
+        categories.find(|name| self.expression(name, intrusive).as_deref() == Some(text))
+    }
+
+    /// What the result should say about the categories among the names.
+    pub(crate) fn note(&self, names: &[String], intrusive: bool) -> Option<String> {
+        let is_category = |name: &&String| self.categories.contains(name);
+        let categories: Vec<&str> = names
+            .iter()
+            .filter(is_category)
+            .map(String::as_str)
+            .collect();
+        let left_out: Vec<&str> = self.left_out(intrusive).collect();
+        (!categories.is_empty() && !left_out.is_empty()).then(|| {
+            format!(
+                "{} means the tool's scripts of that category without those that are {}",
+                categories.join(", "),
+                left_out.join(", ")
+            )
+        })
     }
 
     pub(super) fn parse(&self, text: &str, intrusive: bool) -> Result<Vec<String>, ValueError> {
@@ -47,6 +114,7 @@ impl NameRule {
         let mut unknown: Vec<&str> = Vec::new();
         let mut forbidden: Vec<&str> = Vec::new();
         for item in items {
+            let item = self.category_of(item, intrusive).unwrap_or(item);
             if self.safe.iter().any(|name| name == item) {
                 accepted.push(item.to_owned());
             } else if !self.is_intrusive(item) {
@@ -214,6 +282,43 @@ mod tests {
                 .map(|names| names.join(","));
             assert_eq!(got.as_deref(), expected, "{text}: {why}");
         }
+    }
+
+    #[test]
+    fn renders_categories_as_the_expression_that_it_reads_back() {
+        let mut rule = rule();
+        rule.categories = vec!["safe".to_owned(), "vuln".to_owned()];
+        rule.without = vec!["external".to_owned()];
+        rule.without_unless_intrusive = vec!["dos".to_owned()];
+        let names = |text: &str, intrusive| rule.parse(text, intrusive).ok();
+        let plain = "http-title,(safe)and(not(external))and(not(dos))";
+        let wide = "http-title,(safe)and(not(external))";
+        let read = names("safe,http-title", false).unwrap();
+        assert_eq!(rule.rendered(&read, false), plain);
+        assert_eq!(rule.rendered(&read, true), wide);
+        assert_eq!(names(plain, false).as_ref(), Some(&read), "fixpoint");
+        assert_eq!(names(wide, true).as_ref(), Some(&read), "fixpoint");
+        let cases = [
+            (wide, false, "what another policy renders"),
+            (plain, true, "what another policy renders"),
+            ("(safe)", false, "an expression"),
+            (
+                "(safe)and(not(dos))and(not(external))",
+                false,
+                "another order",
+            ),
+            ("(vuln)and(not(external))and(not(dos))", false, "intrusive"),
+            (
+                "(http-title)and(not(external))and(not(dos))",
+                false,
+                "no category",
+            ),
+        ];
+        for (text, intrusive, why) in cases {
+            assert_eq!(names(text, intrusive), None, "{why}");
+        }
+        assert!(rule.note(&read, false).unwrap().starts_with("safe means"));
+        assert_eq!(rule.note(&["http-title".to_owned()], false), None);
     }
 
     #[test]

@@ -35,10 +35,15 @@ impl PortList {
                 "merge neighbouring ports into ranges",
             ));
         }
-        let ranges = items
-            .into_iter()
-            .map(parse_item)
-            .collect::<Result<Vec<_>, _>>()?;
+        let single = items.len() == 1;
+        let ranges = items.into_iter().map(|item| {
+            parse_item(item).map_err(|mut error| {
+                // What is near to one item would lose the others.
+                error.nearest = error.nearest.filter(|_| single);
+                error
+            })
+        });
+        let ranges = ranges.collect::<Result<Vec<_>, _>>()?;
         let list = Self::Ranges(merged(ranges));
         if list.count() > ports_max {
             return Err(ValueError::new(

@@ -38,7 +38,8 @@ use settle::{Draft, settle};
 /// where there is one.
 pub fn vet(profile: &Profile, scope: &Scope, call: &Call) -> Result<VettedRun, Refusal> {
     vet_once(profile, scope, call).map_err(|Trouble { refusal, fix }| {
-        let nearest = mended(profile, scope, call, fix);
+        // An empty list says nothing that the remedy doesn't.
+        let nearest = mended(profile, scope, call, fix).filter(|tokens| !tokens.is_empty());
         refusal.with_nearest(nearest)
     })
 }
@@ -93,7 +94,7 @@ fn vet_once(profile: &Profile, scope: &Scope, call: &Call) -> Result<VettedRun, 
         "parameter and extra_args",
     )
     .map_err(Trouble::plain)?;
-    compose::absorb(profile, &mut settings);
+    compose::absorb(profile, scope, &mut settings)?;
     compose::check(profile, &settings)?;
     if let Some(name) = &call.template {
         let template = template(profile, scope, name)?;
@@ -176,7 +177,7 @@ fn revet(profile: &Profile, scope: &Scope, argv: &[String]) -> Result<VettedRun,
         families,
         notes: _,
     } = grammar::read(profile, scope, middle)?;
-    compose::absorb(profile, &mut settings);
+    compose::absorb(profile, scope, &mut settings)?;
     compose::check(profile, &settings)?;
     settle(
         profile,

@@ -169,6 +169,7 @@ fn fits(profile: &Profile, id: FlagId, value: &Value) -> bool {
 /// Refuses an address family that the target does not have.
 pub(super) fn check_families(
     profile: &Profile,
+    scope: &Scope,
     target: &Target,
     families: &[bool],
 ) -> Result<(), Trouble> {
@@ -178,7 +179,7 @@ pub(super) fn check_families(
         .map(|network| network.is_ipv6())
         .or(families.first().copied());
     let Some(wrong) = families.iter().find(|asked| Some(**asked) != family) else {
-        return Ok(());
+        return check_listed(scope, families);
     };
     let switch = profile
         .target
@@ -194,6 +195,19 @@ pub(super) fn check_families(
         format!("{switch} asks for {asked}, and the target is {is}"),
         switch,
         "leave it out: Mantlet sets it by the target's address",
+    )))
+}
+
+/// Refuses IPv6 where no address could be allowed, before a name is resolved.
+fn check_listed(scope: &Scope, families: &[bool]) -> Result<(), Trouble> {
+    if scope.lists_ipv6() || !families.contains(&true) {
+        return Ok(());
+    }
+    Err(Trouble::plain(Refusal::new(
+        "TGT9",
+        "IPv6 is not enabled: no IPv6 network is allowed",
+        "IPv6",
+        "leave it out, or let an administrator add an IPv6 network to allowed_networks",
     )))
 }
 

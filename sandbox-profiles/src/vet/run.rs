@@ -11,10 +11,11 @@ use super::settle::{Draft, finish};
 use crate::aim;
 use crate::grammar::element_of;
 use crate::limits::ANSWERS_MAX;
-use crate::profile::{Capability, Profile};
+use crate::profile::{Capability, Form, Need, Profile};
 use crate::refusal::{Detail, Refusal, RefusalKind};
 use crate::scope::Scope;
 use crate::target::Target;
+use crate::value::Value;
 
 /// A run that fits its profile and the scope.
 ///
@@ -165,7 +166,7 @@ impl VettedRun {
     /// The refusal of this run where a capability it needs is not held, with the
     /// reason of each flag and the nearest arguments that need none.
     pub fn refuse_without(&self, profile: &Profile, capability: Capability) -> Refusal {
-        let mut kept: Vec<String> = Vec::new();
+        let mut kept: Vec<Vec<String>> = Vec::new();
         let mut asking = Vec::new();
         let mut reasons = Vec::new();
         for (id, value) in &self.draft.settings {
@@ -173,16 +174,24 @@ impl VettedRun {
                 continue;
             };
             match flag.needs.iter().find(|need| need.capability == capability) {
-                None => kept.extend(element_of(flag, value)),
+                None => kept.push(element_of(flag, value)),
                 Some(need) => {
-                    let fresh = need.instead.iter().filter(|arg| !kept.contains(*arg));
-                    let fresh: Vec<String> = fresh.cloned().collect();
-                    kept.extend(fresh);
+                    kept.extend(self.instead(profile, need, value));
                     asking.push(flag.spelling.clone());
                     reasons.push(format!("{}: {}", flag.spelling, need.reason));
                 }
             }
         }
+        // What would be added anyway says nothing of the call.
+        let is_network = matches!(self.draft.target, Target::Network(_));
+        let added = profile
+            .defaults
+            .iter()
+            .filter(|default| !(is_network && default.single));
+        let added: Vec<_> = added.map(|default| &default.args).collect();
+        kept.retain(|words| !added.contains(&words));
+        kept.dedup();
+        let kept: Vec<String> = kept.concat();
         Refusal::new(
             "NM9",
             format!("the executor does not hold {capability}, which this call needs"),
@@ -196,6 +205,23 @@ impl VettedRun {
         .of_kind(RefusalKind::Capability)
         .with("needs", Detail::List(vec![capability.to_string()]))
         .with_nearest(Some(kept))
+    }
+
+    /// What stands in for a flag that needs what is not held: nothing where the
+    /// call has it already, and with the same ports where both take some.
+    fn instead(&self, profile: &Profile, need: &Need, value: &Value) -> Option<Vec<String>> {
+        let first = need.instead.first()?;
+        let Some(id) = profile.find_flag(first) else {
+            return Some(need.instead.clone());
+        };
+        if self.draft.settings.contains_key(&id) {
+            return None;
+        }
+        let flag = profile.flag(id)?;
+        match (flag.form, value) {
+            (Form::AttachedOptional, Value::Ports(_)) => Some(element_of(flag, value)),
+            _ => Some(need.instead.clone()),
+        }
     }
 
     /// The refusal of this run of a tool that uses raw sockets or, in their place,

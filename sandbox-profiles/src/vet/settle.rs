@@ -12,10 +12,11 @@ use super::policy::{
 use super::run::VettedRun;
 use crate::aim::{self, Aim};
 use crate::compose;
-use crate::grammar::{Settings, Trouble, render};
-use crate::profile::{Capability, Profile};
+use crate::grammar::{Settings, Trouble, render_for_tool};
+use crate::profile::{Capability, FlagId, Profile};
 use crate::scope::Scope;
 use crate::target::Target;
+use crate::value::{Value, ValueType};
 
 /// A call on its way to a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,19 +37,31 @@ pub(super) fn settle(
     let Aim { exclude, notes } =
         aim::admit(profile, scope, &draft.target).map_err(Trouble::plain)?;
     draft.notes.extend(notes);
-    compose::absorb(profile, &mut draft.settings);
+    compose::absorb(profile, scope, &mut draft.settings)?;
     check_intrusive(profile, scope, &draft.settings)?;
     check_exclusions(profile, &draft.target, &draft.settings)?;
     compose::add_defaults(profile, scope, &draft.target, &mut draft.settings)?;
     if let (Some(id), false) = (profile.target.exclude, exclude.is_empty()) {
         add_exclusions(profile, &draft.target, id, exclude, &mut draft.settings)?;
     }
+    draft
+        .notes
+        .extend(category_notes(profile, scope, &draft.settings));
     finish(profile, scope, draft)
+}
+
+/// What a category of names is narrowed to.
+fn category_notes(profile: &Profile, scope: &Scope, settings: &Settings) -> Vec<String> {
+    let note = |(id, value): (&FlagId, &Value)| match (&profile.flag(*id)?.value, value) {
+        (ValueType::Names(rule), Value::Names(names)) => rule.note(names, scope.allows_intrusive()),
+        (_, _) => None,
+    };
+    settings.iter().filter_map(note).collect()
 }
 
 /// The steps that also a pinned name goes through.
 pub(super) fn finish(profile: &Profile, scope: &Scope, draft: Draft) -> Result<VettedRun, Trouble> {
-    check_families(profile, &draft.target, &draft.families)?;
+    check_families(profile, scope, &draft.target, &draft.families)?;
     check_decoys(profile, scope, &draft.target, &draft.settings)?;
     let mut needs: Vec<Capability> = draft
         .settings
@@ -58,7 +71,7 @@ pub(super) fn finish(profile: &Profile, scope: &Scope, draft: Draft) -> Result<V
         .collect();
     needs.sort_unstable();
     needs.dedup();
-    let argv = argv_of(profile, &draft)?;
+    let argv = argv_of(profile, scope, &draft)?;
     let intrusive = !intrusive_parts(profile, &draft.settings).is_empty();
     Ok(VettedRun {
         tool: profile.name.clone(),
@@ -70,7 +83,7 @@ pub(super) fn finish(profile: &Profile, scope: &Scope, draft: Draft) -> Result<V
 }
 
 /// Program, fixed arguments, family switch, settings, separator, target.
-fn argv_of(profile: &Profile, draft: &Draft) -> Result<Vec<String>, Trouble> {
+fn argv_of(profile: &Profile, scope: &Scope, draft: &Draft) -> Result<Vec<String>, Trouble> {
     let mut argv = vec![profile.executable.to_string_lossy().into_owned()];
     argv.extend(profile.fixed.iter().cloned());
     let network = draft.target.network();
@@ -79,7 +92,7 @@ fn argv_of(profile: &Profile, draft: &Draft) -> Result<Vec<String>, Trouble> {
             .and_then(|network| profile.target.family_switch(network.is_ipv6()))
             .cloned(),
     );
-    argv.extend(render(profile, &draft.settings));
+    argv.extend(render_for_tool(profile, scope, &draft.settings));
     if profile.target.separator {
         argv.push("--".to_owned());
     }

@@ -129,7 +129,7 @@ fn refuses_argv_outside_profile() {
 
 #[test]
 fn holds_its_own_scope_and_policy() {
-    let run = nmap(&intrusive(), "10.0.0.1", "-A -p 80").unwrap();
+    let run = nmap(&intrusive(), "10.0.0.1", "-p 80 --ttl 5").unwrap();
     assert!(
         vet_argv(tool("nmap"), &intrusive(), run.argv())
             .unwrap()

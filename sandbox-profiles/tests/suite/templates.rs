@@ -21,7 +21,10 @@ fn stand_for_their_arguments() {
             "standard",
             "-Pn --top-ports 1000 -sV -T4 --max-parallelism 10",
         ),
-        ("thorough", "-Pn -p- -sV -sC -T4 --max-parallelism 10"),
+        (
+            "thorough",
+            "-Pn -p- -sV --script (default)@ -T4 --max-parallelism 10",
+        ),
         ("discovery", "-sn -T4 --max-parallelism 10"),
         (
             "version",
@@ -29,13 +32,14 @@ fn stand_for_their_arguments() {
         ),
         (
             "script",
-            "-Pn --top-ports 1000 -sC -T4 --max-parallelism 10",
+            "-Pn --top-ports 1000 --script (default)@ -T4 --max-parallelism 10",
         ),
     ];
     for (template, expected) in cases {
         let run = with(template, "").unwrap();
         assert_eq!(flags(&run), expected, "{template}");
-        assert!(run.notes().is_empty());
+        let narrowed = expected.contains("--script");
+        assert_eq!(run.notes().len(), usize::from(narrowed), "{template}");
     }
     assert_eq!(tool("nmap").templates.len(), cases.len());
 }
@@ -82,7 +86,7 @@ fn give_way_to_what_a_call_says_itself() {
         (
             "thorough",
             "-T2",
-            "-Pn -p- -sV -sC -T2 --max-parallelism 10",
+            "-Pn -p- -sV --script (default)@ -T2 --max-parallelism 10",
             1,
             "slower",
         ),
@@ -106,7 +110,7 @@ fn give_way_to_what_a_call_says_itself() {
         assert_eq!(flags(&run), expected, "{template} {args}: {why}");
         assert_eq!(
             run.notes().len(),
-            notes,
+            notes + usize::from(expected.contains("--script")),
             "{template} {args}: {:?}",
             run.notes()
         );

@@ -104,7 +104,7 @@ fn accepts_and_renders_canonically() {
         ),
         (
             "--script safe,default --script-timeout 30s",
-            "-Pn --top-ports 1000 --script default,safe --script-timeout 30s -T4 \
+            "-Pn --top-ports 1000 --script (default)@,(safe)@ --script-timeout 30s -T4 \
              --max-parallelism 10",
             "scripts",
         ),
@@ -153,7 +153,11 @@ fn accepts_intrusive_settings_under_an_intrusive_policy_only() {
             "--spoof-mac 00:11:22:aa:bb:55",
             "lower case",
         ),
-        ("--script vuln", "--script vuln", "category"),
+        (
+            "--script vuln",
+            "--script (vuln)and(not(broadcast))",
+            "category",
+        ),
         (
             "--script 'http-vuln-*'",
             "--script http-vuln-*",
@@ -161,7 +165,7 @@ fn accepts_intrusive_settings_under_an_intrusive_policy_only() {
         ),
         (
             "--script smb-vuln-ms17-010,safe",
-            "--script safe,smb-vuln-ms17-010",
+            "and(not(http-fetch)),smb-vuln-ms17-010",
             "fits a pattern",
         ),
         (
@@ -400,5 +404,65 @@ fn ping_always_ends_and_takes_one_host() {
             argv[4..argv.len() - 2].join(" ")
         });
         assert_eq!(got.as_deref(), expected, "{args}: {why}");
+    }
+}
+
+#[test]
+fn script_categories_leave_out_what_the_policy_forbids() {
+    let cases = [
+        ("--script safe", "(safe)@", "one category"),
+        ("-sC", "(default)@", "the default ones"),
+        (
+            "-sC --script http-title,safe",
+            "(default)@,http-title,(safe)@",
+            "merged",
+        ),
+        (
+            "--script version,discovery",
+            "(discovery)@,(version)@",
+            "every category",
+        ),
+        ("--script ssl-cert", "ssl-cert", "a name"),
+    ];
+    for (args, expected, why) in cases {
+        let run = nmap(&scope(), "10.0.0.1", args).unwrap();
+        let rendered = format!(" --script {expected} ");
+        assert!(
+            flags(&run).contains(&rendered),
+            "{args}: {why}: {}",
+            flags(&run)
+        );
+        let again = vet::vet_argv(tool("nmap"), &scope(), run.argv()).unwrap();
+        assert_eq!(again.argv(), run.argv(), "{args}: {why}");
+        assert_eq!(run.notes().is_empty(), args.ends_with("ssl-cert"), "{args}");
+    }
+    let run = nmap(&intrusive(), "10.0.0.1", "-A --script vuln").unwrap();
+    let wide = "and(not(broadcast))and(not(external))and(not(url-snarf))and(not(targets-*))\
+                and(not(http-fetch))";
+    let rendered = format!("--script (default){wide},(vuln){wide} -A ");
+    assert!(flags(&run).contains(&rendered), "{}", flags(&run));
+    assert!(vet::vet_argv(tool("nmap"), &scope(), run.argv()).is_err());
+    for args in [
+        "--script (safe)",
+        "--script safe)and(not(vuln)",
+        "--script 'safe and default'",
+    ] {
+        let own = Arguments::Tokens(vec!["--script".to_owned(), args[9..].to_owned()]);
+        let call = Call {
+            arguments: own,
+            ..call("10.0.0.1", "")
+        };
+        assert!(vet::vet(tool("nmap"), &scope(), &call).is_err(), "{args}");
+    }
+}
+
+#[test]
+fn fragments_only_what_nmap_would() {
+    for args in ["-sU -f", "-sU --mtu 8", "-sT -sU -f", "-sT -f"] {
+        let refusal = nmap(&intrusive(), "10.0.0.1", args).unwrap_err();
+        assert_eq!(&*refusal.rule, "NM1", "{args}: {refusal}");
+    }
+    for args in ["-f", "-sS -f", "-sS -sU --mtu 8", "-sT -sU --ttl 5"] {
+        assert!(nmap(&intrusive(), "10.0.0.1", args).is_ok(), "{args}");
     }
 }

@@ -109,6 +109,7 @@ const FCNTL_REFUSED: &[u32] = &[
     10,   // F_SETSIG
     15,   // F_SETOWN_EX
     1026, // F_NOTIFY
+    1031, // F_SETPIPE_SZ: what is left in a pipe at the end is bounded by its usual size
 ];
 /// prctl(2) options that a tool may use: its name, and reading and keeping what
 /// capabilities it has.
