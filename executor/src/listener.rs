@@ -160,11 +160,11 @@ impl<'a> Listener<'a> {
             PollFd::new(self.signals.as_fd(), input),
             PollFd::new(self.socket.as_fd(), interest),
         ];
-        fds.extend(
-            self.sessions
-                .iter()
-                .map(|entry| PollFd::new(entry.desk.descriptor(), input)),
-        );
+        let desks = self
+            .sessions
+            .iter()
+            .filter_map(|entry| entry.desk.descriptor());
+        fds.extend(desks.map(|desk| PollFd::new(desk, input)));
         let desks_end = fds.len();
         fds.extend(
             self.lingering

@@ -59,7 +59,12 @@ pub(crate) enum Question {
 
 /// The listener's end.
 #[derive(Debug)]
-pub(crate) struct Desk(OwnedFd);
+pub(crate) struct Desk {
+    socket: OwnedFd,
+    // The session closed its end: nothing will come any more, and the kernel
+    // would report that without end.
+    is_over: bool,
+}
 
 /// The session's end.
 #[derive(Debug)]
@@ -73,26 +78,34 @@ pub(crate) struct Line(OwnedFd);
 pub(crate) fn pair() -> nix::Result<(Desk, Line)> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let (desk, line) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
-    Ok((Desk(desk), Line(line)))
+    let desk = Desk {
+        socket: desk,
+        is_over: false,
+    };
+    Ok((desk, Line(line)))
 }
 
 impl Desk {
-    /// For polling.
-    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+    /// For polling, as long as something may come.
+    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        (!self.is_over).then(|| self.socket.as_fd())
     }
 
     /// The next question, if one is waiting. Anything else that a session may
     /// send is no question.
-    pub(crate) fn question(&self) -> Option<Question> {
+    pub(crate) fn question(&mut self) -> Option<Question> {
         let mut message = [0_u8; 2];
-        match recv(self.0.as_raw_fd(), &mut message, MsgFlags::empty()) {
+        match recv(self.socket.as_raw_fd(), &mut message, MsgFlags::empty()) {
             Ok(1) => match message {
                 [ASK_PERMIT, _] => Some(Question::Permit),
                 [ASK_COUNT, _] => Some(Question::Count),
                 [GIVE_BACK, _] => Some(Question::GiveBack),
                 [_, _] => None,
             },
+            Ok(0) => {
+                self.is_over = true;
+                None
+            }
             Ok(_) | Err(_) => None,
         }
     }
@@ -125,7 +138,7 @@ impl Desk {
     }
 
     fn send(&self, message: &[u8]) -> nix::Result<()> {
-        send(self.0.as_raw_fd(), message, MsgFlags::MSG_NOSIGNAL).map(drop)
+        send(self.socket.as_raw_fd(), message, MsgFlags::MSG_NOSIGNAL).map(drop)
     }
 }
 

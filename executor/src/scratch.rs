@@ -248,6 +248,11 @@ fn remove(parent: &OwnedFd, name: &CStr, until: Option<Instant>) -> io::Result<(
                 Err(Errno::EISDIR) => {}
                 Err(errno) => return Err(errno.into()),
             }
+            match unlinkat(&top, entry.as_c_str(), UnlinkatFlags::RemoveDir) {
+                Ok(()) => continue,
+                Err(Errno::ENOTEMPTY | Errno::EEXIST) => {}
+                Err(errno) => return Err(errno.into()),
+            }
             let inner = open_for_removal(&top, &entry)?;
             empty(&inner, &top, &mut moves, &in_time)?;
             unlinkat(&top, entry.as_c_str(), UnlinkatFlags::RemoveDir)?;

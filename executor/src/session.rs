@@ -110,6 +110,7 @@ pub(crate) fn serve(executor: &Executor, pad: &mut Pad, start: Start) {
         Ok((mut session, streams)) => {
             let end = session.converse(pad, streams);
             let leftover = session.tell(end);
+            // Told, the session has no permit and no peer; it only cleans up.
             let removed = leftover.map_or(Ok(()), |scratch| scratch.remove(None));
             if let Err(error) = removed {
                 executor

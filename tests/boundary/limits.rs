@@ -2,6 +2,8 @@
 //!
 //! What it is not: policy; the numbers are the test's own profile's.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use harness::executor_process::Options;
 use harness::hostile::{Hostile, Policy, Tool};
@@ -132,5 +134,21 @@ fn each_run_has_its_own_empty_directory_that_goes_with_it() -> Result<()> {
     }
     let left = std::fs::read_dir(ground.executor.runs_dir())?.count();
     ensure!(left == 0, "{left} directories are left");
+    Ok(())
+}
+
+#[test]
+fn a_littered_directory_delays_no_news_and_is_removed() -> Result<()> {
+    let Some(ground) = Ground::new(&Policy::default())? else {
+        return Ok(());
+    };
+    let record = ground.run("litter-directory")?;
+    ensure!(record.stdout_text().contains("made"), "{record:?}");
+    // Removing goes on after the end was told; nothing of it is left for good.
+    let runs = ground.executor.runs_dir().to_owned();
+    harness::wait::until_true("an empty directory", Duration::from_secs(60), || {
+        std::fs::read_dir(&runs).is_ok_and(|left| left.count() == 0)
+    })?;
+    ground.run("quiet")?;
     Ok(())
 }

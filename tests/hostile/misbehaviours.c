@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -179,6 +180,20 @@ static void fill_directory(void)
 	printf("wrote %ld bytes\n", total);
 }
 
+/* Directories that nobody may enter, and more entries than are removed in a moment. */
+static void litter_directory(void)
+{
+	char name[64];
+	int made = 0;
+	if (mkdir("locked", 0700) == 0 && mkdir("locked/inner", 0) == 0 && chmod("locked", 0) == 0)
+		made++;
+	for (int i = 0; i < 20000; i++) {
+		snprintf(name, sizeof name, "entry-%d", i);
+		made += mkdir(name, 0) == 0;
+	}
+	printf("%d made\n", made);
+}
+
 static void show_environment(void)
 {
 	for (char **variable = environ; *variable; variable++)
@@ -229,6 +244,7 @@ static const struct behaviour {
 	{ "eat-memory", eat_memory },
 	{ "eat-descriptors", eat_descriptors },
 	{ "fill-directory", fill_directory },
+	{ "litter-directory", litter_directory },
 	{ "show-environment", show_environment },
 	{ "show-descriptors", show_descriptors },
 	{ "show-directory", show_directory },

@@ -158,6 +158,7 @@ impl Default for Policy {
             // What forking and directory work take.
             calls: &[
                 "clone", "wait4", "pipe2", "unlink", "unlinkat", "kill", "getppid", "getcwd",
+                "mkdir", "chmod",
             ],
             read: Vec::new(),
             cpu_s: 60,
