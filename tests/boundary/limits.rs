@@ -146,7 +146,7 @@ fn a_littered_directory_delays_no_news_and_is_removed() -> Result<()> {
     ensure!(record.stdout_text().contains("made"), "{record:?}");
     // Removing goes on after the end was told; nothing of it is left for good.
     let runs = ground.executor.runs_dir().to_owned();
-    harness::wait::until_true("an empty directory", Duration::from_secs(60), || {
+    harness::wait::until_true("an empty directory", Duration::from_mins(1), || {
         std::fs::read_dir(&runs).is_ok_and(|left| left.count() == 0)
     })?;
     ground.run("quiet")?;
