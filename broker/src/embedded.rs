@@ -71,7 +71,6 @@ pub enum EmbeddedError {
 /// What the last start came to, for errors and health.
 #[derive(Debug, Default)]
 struct Story {
-    restarts: u32,
     /// Ends in a row that came soon after a start.
     failures: u32,
     last_lines: VecDeque<String>,
@@ -153,14 +152,6 @@ impl Embedded {
     /// To see from elsewhere whether it can be waited for.
     pub fn watch(&self) -> Watch {
         Watch(self.story.clone())
-    }
-
-    /// How often it was restarted.
-    pub fn restarts(&self) -> u32 {
-        self.story
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .restarts
     }
 
     /// Ends it, its runs included, and removes its directory.
@@ -344,7 +335,6 @@ impl Keeper {
         } else {
             story.failures.saturating_add(1)
         };
-        story.restarts = story.restarts.saturating_add(1);
     }
 }
 
