@@ -9,6 +9,11 @@ use sandbox_profiles::{Profile, ProfileSet, Refusal, Scope, ScopeConfig, VettedR
 
 static TOOLS: LazyLock<ProfileSet> = LazyLock::new(|| load::built_in().unwrap());
 
+/// All built-in profiles.
+pub(crate) fn tools() -> impl Iterator<Item = &'static Profile> {
+    TOOLS.iter()
+}
+
 /// A built-in profile.
 pub(crate) fn tool(name: &str) -> &'static Profile {
     TOOLS.get(name).unwrap()
@@ -30,13 +35,17 @@ pub(crate) fn intrusive() -> Scope {
 
 /// A scope of these networks, allowed and denied.
 pub(crate) fn scope_of(allowed: &[&str], denied: &[&str]) -> Scope {
+    Scope::new(&config_of(allowed, denied)).unwrap()
+}
+
+/// The configuration of such a scope.
+pub(crate) fn config_of(allowed: &[&str], denied: &[&str]) -> ScopeConfig {
     let texts = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
-    let config = ScopeConfig {
+    ScopeConfig {
         allowed_networks: texts(allowed),
         denied_networks: texts(denied),
         ..ScopeConfig::default()
-    };
-    Scope::new(&config).unwrap()
+    }
 }
 
 /// A call with arguments as one text.

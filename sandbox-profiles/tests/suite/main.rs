@@ -13,6 +13,8 @@
 )]
 
 mod bench;
+mod ground;
+mod invariants;
 
 mod corpus;
 mod executor_side;
