@@ -95,6 +95,7 @@ pub struct Receipt {
     /// Group id that the tool runs under.
     pub gid: u32,
     /// Capabilities that the tool holds, by name.
+    #[serde(deserialize_with = "crate::list::bounded")]
     pub capabilities: Vec<String>,
     /// Landlock ABI of the kernel.
     pub landlock_abi: u32,
@@ -103,6 +104,7 @@ pub struct Receipt {
     /// SHA-256 over the system call filters applied.
     pub seccomp_digest: [u8; 32],
     /// Resource limits by name (`RLIMIT_…` without the prefix, lower case).
+    #[serde(deserialize_with = "crate::list::bounded")]
     pub rlimits: Vec<(String, u64)>,
     /// Egress mode: `argv` means that addresses are confined by vetting alone.
     pub egress: String,
@@ -211,6 +213,7 @@ pub struct Inventory {
     /// User id that tools run under.
     pub uid: u32,
     /// Capabilities that the executor holds, by name.
+    #[serde(deserialize_with = "crate::list::bounded")]
     pub capabilities: Vec<String>,
     /// Landlock ABI of the kernel.
     pub landlock_abi: u32,
@@ -221,6 +224,7 @@ pub struct Inventory {
     /// Runs under way, and the most allowed.
     pub runs: (u32, u32),
     /// Its tools.
+    #[serde(deserialize_with = "crate::list::bounded")]
     pub tools: Vec<ToolState>,
 }
 

@@ -30,7 +30,11 @@ pub const OUTPUT_KEPT_BYTES_MAX: u32 = 64 * 1024 * 1024;
 pub const TIMEOUT_MS_MAX: u32 = 3_600_000;
 /// Most rows of any list in an event (tools, capabilities, limits).
 pub const ROWS_MAX: usize = 256;
+/// Most items that any list is decoded to; what a list may hold is checked after.
+pub const LIST_MAX: usize = 256;
 
+// A list within its own bound can be decoded.
+const _: () = assert!(ARGS_MAX <= LIST_MAX && ROWS_MAX <= LIST_MAX);
 // A full argv, or a full chunk, must fit a frame with room for the rest of its
 // message, or the bounds above would be a lie.
 const _: () = assert!(ARG_BYTES_MAX <= ARGV_BYTES_MAX);

@@ -18,9 +18,9 @@ use crate::script;
 /// Most that vetting one call may hold at a time, in bytes.
 const VET_BYTES_MAX: usize = 1 << 20;
 
-/// Most that decoding one frame may hold at a time, in bytes: what it decodes to,
-/// and as much again while a list grows.
-const DECODE_BYTES_MAX: usize = 4 * FRAME_BYTES_MAX;
+/// Most that decoding one frame may hold at a time, in bytes: its texts, and as
+/// much again for the lists that hold them.
+const DECODE_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
 
 /// Vets a call as the broker does.
 pub fn vet(bytes: &[u8]) {
