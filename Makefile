@@ -46,7 +46,7 @@ lint: ## Checks format, lints and documentation
 	$(CARGO) fmt --all --check
 	cd tests/fuzz && $(CARGO) fmt --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	cd tests/fuzz && CARGO_TARGET_DIR=$(TARGET)/fuzz $(CARGO) clippy --locked --release --all-targets -- -D warnings
+	cd tests/fuzz && CARGO_TARGET_DIR=$(TARGET)/fuzz $(CARGO) clippy --locked --release --lib --bins -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --workspace --no-deps --document-private-items --quiet
 
 fmt: ## Formats the code

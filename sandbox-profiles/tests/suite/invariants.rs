@@ -19,8 +19,8 @@ use crate::ground::{Ground, Span, literals};
 /// The sentence that says what is broken, if something is.
 pub(crate) type Check = Result<(), String>;
 
-/// Longest message or remedy, in bytes: what a frame to the broker may hold.
-const TEXT_BYTES_MAX: usize = 4096;
+/// Longest message or remedy, in bytes: it quotes one element at most.
+const TEXT_BYTES_MAX: usize = ARG_BYTES_MAX + 1024;
 
 /// Holds an accepted run against everything that it must be.
 pub(crate) fn accepted(
@@ -64,7 +64,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Check {
         ensure(!text.trim().is_empty(), &format!("no {what}"))?;
         ensure(
             text.len() <= TEXT_BYTES_MAX,
-            &format!("a {what} too long to send"),
+            &format!("a {what} without a bound"),
         )?;
         ensure(
             is_shown(text),
@@ -293,4 +293,82 @@ fn allowed(ground: &Ground, flag: &Flag, value: Option<&str>) -> Check {
         fits,
         &format!("a value out of bounds: {spelling} {value:?}"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use sandbox_profiles::ScopeConfig;
+
+    use super::*;
+    use crate::bench::{config_of, tool};
+
+    const FIXED: &str = "/usr/bin/nmap -oX - --stats-every 2s -n ";
+
+    #[test]
+    fn sees_what_is_not_harmless() {
+        let plain = ScopeConfig::default();
+        let denied = config_of(&["10.0.0.0/8"], &["10.0.0.64/26"]);
+        let intrusive = ScopeConfig {
+            allow_intrusive: true,
+            ..plain.clone()
+        };
+        let cases = [
+            // scope, what follows the fixed arguments, what is said of it
+            (&plain, "-p 80 -T4 -- 10.0.0.1", None),
+            (&plain, "-p- -vv -- web.lab.internal", None),
+            (&plain, "-6 -- 10.0.0.1", None),
+            (&denied, "--exclude 10.0.0.64/26 -- 10.0.0.0/24", None),
+            (&intrusive, "-A --ttl 3 -- 10.0.0.1", None),
+            (&intrusive, "-D 10.0.0.9,ME -- 10.0.0.1", None),
+            (&plain, "-p 80 10.0.0.1", Some("behind --")),
+            (&plain, "-oN -- 10.0.0.1", Some("no listed flag")),
+            (&plain, "10.0.0.2 -- 10.0.0.1", Some("no listed flag")),
+            (&plain, "-T4 -p 80 -- 10.0.0.1", Some("profile's order")),
+            (&plain, "-p 80 -p 81 -- 10.0.0.1", Some("profile's order")),
+            (&plain, "-p -sV -- 10.0.0.1", Some("looks like a flag")),
+            (&plain, "-p -- 10.0.0.1", Some("without its value")),
+            (&plain, "-p http -- 10.0.0.1", Some("out of bounds")),
+            (&plain, "-T7 -- 10.0.0.1", Some("out of bounds")),
+            (&plain, "--top-ports 0 -- 10.0.0.1", Some("out of bounds")),
+            (&plain, "--script /tmp/x -- 10.0.0.1", Some("a path")),
+            (&plain, "-A -- 10.0.0.1", Some("intrusive")),
+            (
+                &plain,
+                "--exclude 8.8.8.8 -- 10.0.0.0/24",
+                Some("not in the target"),
+            ),
+            (&plain, "-- 8.8.8.8", Some("outside the scope")),
+            (&plain, "-- 10.0.0.1,8.8.8.8", Some("no host name")),
+            (&plain, "-- example.com", Some("outside the scope")),
+            (&plain, "-- http://10.0.0.1/", Some("no host name")),
+            (&denied, "-- 10.0.0.0/24", Some("not left out")),
+            (
+                &denied,
+                "--exclude 10.0.0.64/27 -- 10.0.0.0/24",
+                Some("not left out"),
+            ),
+            (
+                &intrusive,
+                "-D 8.8.8.8 -- 10.0.0.1",
+                Some("outside the scope"),
+            ),
+        ];
+        for (config, text, expected) in cases {
+            let argv: Vec<String> = format!("{FIXED}{text}")
+                .split(' ')
+                .map(ToOwned::to_owned)
+                .collect();
+            let said = harmless(tool("nmap"), &Ground::new(config), &argv);
+            let as_expected = match expected {
+                None => said.is_ok(),
+                Some(part) => said.as_ref().is_err_and(|why| why.contains(part)),
+            };
+            assert!(as_expected, "{text}: {said:?}");
+        }
+        for odd in ["", " ", "\n", "\u{e9}"] {
+            let mut argv: Vec<String> = FIXED.trim().split(' ').map(ToOwned::to_owned).collect();
+            argv.extend(["-p", odd, "--", "10.0.0.1"].map(ToOwned::to_owned));
+            assert!(harmless(tool("nmap"), &Ground::new(&plain), &argv).is_err());
+        }
+    }
 }
