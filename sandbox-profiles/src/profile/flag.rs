@@ -11,6 +11,13 @@ use crate::value::ValueType;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlagId(pub(crate) usize);
 
+impl FlagId {
+    /// The flag's place in [`super::Profile::flags`].
+    pub const fn index(self) -> usize {
+        self.0
+    }
+}
+
 /// One flag that a profile lists.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
