@@ -136,8 +136,10 @@ fn failure(error: LookupError) -> Failure {
     match error.kind() {
         LookupErrorKind::NoName => Failure::NoName,
         LookupErrorKind::NoData => Failure::NoAddress,
-        LookupErrorKind::Again
-        | LookupErrorKind::Badflags
+        LookupErrorKind::Again => {
+            Failure::Servers("they failed, refused or did not answer".to_owned())
+        }
+        LookupErrorKind::Badflags
         | LookupErrorKind::Fail
         | LookupErrorKind::Family
         | LookupErrorKind::Socktype

@@ -6,10 +6,15 @@ use sandbox_profiles::{Detail, Refusal, Scope, ScopeConfig, vet};
 use crate::bench::{call, nmap, scope, scope_of, tool};
 
 fn nearest(refusal: &Refusal) -> Option<&str> {
-    refusal.detail.iter().find_map(|(name, value)| match value {
-        Detail::Text(text) if *name == "nearest_target" => Some(text.as_str()),
-        _ => None,
-    })
+    let found = refusal
+        .detail
+        .iter()
+        .find(|(name, _)| *name == "nearest_target");
+    if let Some((_, Detail::Text(text))) = found {
+        Some(text)
+    } else {
+        None
+    }
 }
 
 #[test]
