@@ -360,5 +360,18 @@ fn models_get_every_answer_over_stdio() -> Result<()> {
     }
     let facts = &result["structuredContent"]["metadata"];
     ensure!(facts["forbidden"] == json!(["198.51.100.7"]), "{facts}");
+
+    let arguments = json!({"target": "two.lab.internal", "extra_args": "-sS -p 80"});
+    let id = client.call("nmap", &arguments)?;
+    let (is_error, error) = client.structured(id, BOUND)?;
+    ensure!(
+        is_error && error["error_type"] == "permission_denied",
+        "{error:#}"
+    );
+    let shown = &error["metadata"]["resolved"];
+    ensure!(
+        shown["name"] == "two.lab.internal",
+        "the executor's no, too: {error:#}"
+    );
     Ok(())
 }

@@ -173,6 +173,11 @@ impl Engine {
         );
         let steps = self.steps(&call, began, observer.as_ref(), &cancel, &mut outcome);
         if let Err(error) = steps.instrument(span.clone()).await {
+            // What went wrong after the look-up went wrong for that address.
+            let error = match &outcome.resolved {
+                Some(resolved) => error.with("resolved", serde_json::json!(resolved)),
+                None => error,
+            };
             outcome.error = Some(error.about(&call.tool, &call.target));
         }
         outcome.execution_time = began.elapsed().as_secs_f64();
