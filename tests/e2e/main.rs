@@ -17,6 +17,7 @@ mod name_servers;
 mod names;
 mod output;
 mod run_command;
+mod sixth_tool;
 mod stdio_runs;
 mod stdio_traps;
 mod system_mode;
