@@ -13,6 +13,8 @@
 mod commands;
 mod lifecycle;
 mod mcp_sdk;
+mod name_servers;
+mod names;
 mod output;
 mod run_command;
 mod sixth_tool;

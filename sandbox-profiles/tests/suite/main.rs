@@ -18,6 +18,7 @@ mod corpus;
 mod executor_side;
 mod forms;
 mod loading;
+mod meant;
 mod parameters;
 mod pinning;
 mod properties;
