@@ -28,6 +28,17 @@ pub(crate) fn intrusive() -> Scope {
     .unwrap()
 }
 
+/// A scope of private IPv4 and IPv6 networks with intrusive runs allowed.
+pub(crate) fn intrusive_ipv6() -> Scope {
+    let networks = ["10.0.0.0/8", "fd00::/64"].map(ToOwned::to_owned);
+    Scope::new(&ScopeConfig {
+        allow_intrusive: true,
+        allowed_networks: networks.to_vec(),
+        ..ScopeConfig::default()
+    })
+    .unwrap()
+}
+
 /// A scope of these networks, allowed and denied.
 pub(crate) fn scope_of(allowed: &[&str], denied: &[&str]) -> Scope {
     let texts = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
