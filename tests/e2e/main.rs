@@ -11,6 +11,7 @@
 )]
 
 mod commands;
+mod injections;
 mod lifecycle;
 mod mcp_sdk;
 mod output;
