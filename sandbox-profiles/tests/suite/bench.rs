@@ -14,6 +14,11 @@ pub(crate) fn tool(name: &str) -> &'static Profile {
     TOOLS.get(name).unwrap()
 }
 
+/// Every built-in profile.
+pub(crate) fn every_tool() -> impl Iterator<Item = &'static Profile> {
+    TOOLS.iter()
+}
+
 /// The default scope.
 pub(crate) fn scope() -> Scope {
     Scope::new(&ScopeConfig::default()).unwrap()

@@ -16,9 +16,12 @@ mod bench;
 
 mod corpus;
 mod executor_side;
+mod generated;
+mod harmless;
 mod loading;
 mod parameters;
 mod pinning;
+mod pools;
 mod properties;
 mod refusals;
 mod targets;
