@@ -11,6 +11,7 @@
 )]
 
 mod commands;
+mod differential;
 mod injections;
 mod lifecycle;
 mod mcp_sdk;
