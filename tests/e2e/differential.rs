@@ -47,7 +47,7 @@ struct Subject {
 fn nmap_takes_every_argv_that_vetting_accepts() -> Result<()> {
     takes_every_argv(&Subject {
         tool: "nmap",
-        begins: "<verbose ",
+        begins: "<nmaprun",
         targets: &["10.66.0.10", "fd66::10", "10.66.0.8/30", "fd66::8/126"],
         known: &[(
             "Warning: --min-parallelism and --max-parallelism are ignored with --scan-delay.",
