@@ -11,6 +11,8 @@
 )]
 
 mod commands;
+mod differential;
+mod injections;
 mod lifecycle;
 mod mcp_sdk;
 mod name_servers;

@@ -103,7 +103,7 @@ fn vet_once(profile: &Profile, scope: &Scope, call: &Call) -> Result<VettedRun, 
     compose::check(profile, &settings)?;
     if let Some(name) = &call.template {
         let template = template(profile, scope, name)?;
-        settings = compose::underlay(profile, &template, &settings, &mut notes);
+        settings = compose::underlay(profile, name, &template, &settings, &mut notes)?;
     }
     let families = reading.families;
     settle(
