@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::aim;
 use crate::net::Network;
 use crate::profile::{Profile, TargetKind};
-use crate::refusal::{Detail, Refusal};
+use crate::refusal::{Detail, Refusal, shown};
 use crate::scope::Scope;
 use crate::target::{self, Target};
 
@@ -71,51 +71,50 @@ fn accepted(profile: &Profile, scope: &Scope, text: &str) -> Result<String, Refu
 /// A host with something around it: scheme, user, brackets, port, zone, path.
 fn peeled(profile: &Profile, text: &str) -> Option<Meant> {
     let mut parts: Vec<&str> = Vec::new();
+    // What stood around the host, by the parameters that may take it.
+    let mut beside: Vec<(&[&str], &str)> = Vec::new();
     let mut rest = text.trim_matches([' ', '\t', '\r', '\n']);
     if rest != text {
         parts.push("white space");
     }
     let is_url = rest.split_once("://");
-    if let Some((_, after)) = is_url {
+    if let Some((scheme, after)) = is_url {
         parts.push("scheme");
+        beside.push((&["scheme"], scheme));
         rest = after;
     }
-    if let Some((host, path)) = rest.split_once(['/', '?', '#']) {
-        let prefix = !path.is_empty() && path.bytes().all(|byte| byte.is_ascii_digit());
+    let path = rest
+        .find(['/', '?', '#'])
+        .and_then(|at| rest.split_at_checked(at));
+    if let Some((host, path)) = path {
+        let prefix = path.strip_prefix('/').is_some_and(is_digits);
         let address = host.contains('%') || host.parse::<IpAddr>().is_ok();
         if is_url.is_none() && prefix && address {
             return None;
         }
-        parts.push(match (is_url, prefix) {
-            (None, true) => "prefix length (only an address has one)",
-            (Some(_), _) | (None, false) => "path",
-        });
+        if is_url.is_none() && prefix {
+            parts.push("prefix length (only an address has one)");
+        } else {
+            parts.push("path");
+            let path = path.split('#').next().unwrap_or_default();
+            let (path, query) = path.split_once('?').unwrap_or((path, ""));
+            beside.extend([(["path"].as_slice(), path), (&["query"], query)]);
+        }
         rest = host;
     }
     if let Some((_, host)) = rest.rsplit_once('@') {
         parts.push("user name");
         rest = host;
     }
-    let mut port = None;
-    if let Some((inner, after)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+    let (host, port, in_brackets) = host_and_port(rest)?;
+    if in_brackets {
         parts.push("brackets");
-        rest = inner;
-        port = after.strip_prefix(':');
-        if port.is_none() && !after.is_empty() {
-            return None;
-        }
-    } else if let Some((host, after)) = rest.split_once(':')
-        && !after.contains(':')
-    {
-        rest = host;
-        port = Some(after);
     }
     if let Some(port) = port {
-        if !is_plain(port) || port.parse::<u16>().is_err() {
-            return None;
-        }
         parts.push("port");
+        beside.push((&["ports", "port"], port));
     }
+    rest = host;
     if let Some((address, _)) = rest.split_once('%')
         && address.parse::<IpAddr>().is_ok()
     {
@@ -130,25 +129,47 @@ fn peeled(profile: &Profile, text: &str) -> Option<Meant> {
             "a target is a host alone, with no {}",
             parts.join(" and no ")
         ),
-        remedy: port.map_or_else(String::new, |port| port_remedy(profile, port)),
+        remedy: elsewhere(profile, &beside),
         target: Some(rest.to_owned()),
     })
+}
+
+/// The host, its port, and whether it stood in brackets; nothing for a port that is none.
+fn host_and_port(text: &str) -> Option<(&str, Option<&str>, bool)> {
+    let bracketed = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let (host, port) = match (bracketed, text.split_once(':')) {
+        (Some((host, "")), _) => (host, None),
+        (Some((host, after)), _) => (host, Some(after.strip_prefix(':')?)),
+        (None, Some((host, port))) if !port.contains(':') => (host, Some(port)),
+        (None, _) => (text, None),
+    };
+    let is_port = |port: &str| is_plain(port) && port.parse::<u16>().is_ok();
+    let good = port.is_none_or(is_port);
+    good.then_some((host, port, bracketed.is_some()))
+}
+
+/// Where that belongs which stood around the host.
+fn elsewhere(profile: &Profile, beside: &[(&[&str], &str)]) -> String {
+    let mut taken = Vec::new();
+    let mut has_port = false;
+    for (names, value) in beside {
+        has_port |= names.contains(&"port");
+        let parameter = names.iter().find_map(|name| profile.parameter(name));
+        if let Some(parameter) = parameter.filter(|_| !value.is_empty()) {
+            taken.push(format!("{} {}", parameter.name, shown(value)));
+        }
+    }
+    match (taken.as_slice(), has_port) {
+        ([], true) => format!("; {} takes no port", profile.name),
+        ([], false) => String::new(),
+        ([one], _) => format!(", with the parameter {one}"),
+        (all, _) => format!(", with the parameters {}", all.join(", ")),
+    }
 }
 
 fn is_host(text: &str) -> bool {
     let parsed = target::parse(text).map(|parsed| parsed.target);
     matches!(parsed, Ok(Target::Address(_) | Target::Name { .. }))
-}
-
-/// Where the port belongs that stood in the target.
-fn port_remedy(profile: &Profile, port: &str) -> String {
-    let named = ["ports", "port"]
-        .into_iter()
-        .find_map(|name| profile.parameter(name));
-    named.map_or_else(
-        || format!("; {} takes no port", profile.name),
-        |parameter| format!(", and {port} as the parameter {}", parameter.name),
-    )
 }
 
 /// An octet range or wildcard of nmap's, or two ends with a hyphen between them.
@@ -231,8 +252,11 @@ fn octet(text: &str) -> Option<u8> {
 
 /// Whether the text is a decimal number in its one spelling.
 fn is_plain(text: &str) -> bool {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    digits && (text == "0" || !text.starts_with('0'))
+    is_digits(text) && (text == "0" || !text.starts_with('0'))
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The smallest network that holds both.

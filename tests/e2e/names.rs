@@ -301,7 +301,7 @@ fn people_read_every_answer_and_the_way_out() -> Result<()> {
     let port = mantlet(&lab, false, &["run", "nmap", "10.66.0.10:80"])?.expect_code(3)?;
     for part in [
         "no port",
-        "parameter ports",
+        "parameter ports 80",
         "nearest allowed target: 10.66.0.10",
     ] {
         ensure!(port.stderr.contains(part), "{part}: {}", port.stderr);

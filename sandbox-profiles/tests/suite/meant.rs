@@ -25,7 +25,7 @@ fn name_what_is_too_much_and_the_target_without_it() {
         (
             "10.0.0.1:80",
             Some("10.0.0.1"),
-            "80 as the parameter ports",
+            "with the parameter ports 80",
             "where it belongs",
         ),
         (
@@ -43,7 +43,7 @@ fn name_what_is_too_much_and_the_target_without_it() {
         (
             "https://Web.lab.internal:8443/a?b#c",
             Some("web.lab.internal"),
-            "8443 as",
+            "ports 8443",
             "all of it",
         ),
         (
@@ -222,6 +222,25 @@ fn speak_of_what_the_tool_takes() {
     assert_eq!(nearest(&range), None, "it takes no networks: {range}");
     assert!(range.remedy.contains("one address per call"), "{range}");
     assert!(!range.remedy.contains("network"), "{range}");
+}
+
+#[test]
+fn a_url_is_taken_apart_into_the_parameters_that_the_tool_has() {
+    let refuse = |target: &str| {
+        let refused = vet::vet(tool("curl"), &scope(), &call(target, ""));
+        refused.unwrap_err()
+    };
+    let url = refuse("https://web.lab.internal:8443/a/b?c=d#e");
+    assert_eq!(nearest(&url), Some("web.lab.internal"));
+    let parts = "parameters scheme https, path /a/b, query c=d, port 8443";
+    assert!(url.remedy.contains(parts), "{url}");
+    let hostile = refuse("http://10.0.0.1/\u{1b}[2J\u{202e}");
+    assert!(
+        hostile.remedy.contains("path /\\u{1b}[2J\\u{202e}"),
+        "{hostile}"
+    );
+    let long = refuse(&format!("http://10.0.0.1/{}", "x".repeat(200)));
+    assert!(long.remedy.len() < 250, "{long}");
 }
 
 #[test]
