@@ -26,11 +26,15 @@ pub(crate) struct Aim {
 /// Admits a target, or says why not.
 pub(crate) fn admit(profile: &Profile, scope: &Scope, target: &Target) -> Result<Aim, Refusal> {
     let exclude = match target {
-        Target::Address(address)
-        | Target::Name {
+        Target::Address(address) => {
+            admit_address(profile, scope, *address)?;
+            Vec::new()
+        }
+        Target::Name {
+            name,
             pinned: Some(address),
-            ..
         } => {
+            admit_name(profile, scope, name)?;
             admit_address(profile, scope, *address)?;
             Vec::new()
         }

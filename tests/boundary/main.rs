@@ -11,3 +11,4 @@ mod escapes;
 mod limits;
 mod ownership;
 mod peers;
+mod replaced_broker;

@@ -16,6 +16,7 @@ mod bench;
 
 mod corpus;
 mod executor_side;
+mod forms;
 mod loading;
 mod parameters;
 mod pinning;
