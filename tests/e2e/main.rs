@@ -14,6 +14,7 @@ mod commands;
 mod lifecycle;
 mod mcp_sdk;
 mod output;
+mod probe_results;
 mod run_command;
 mod sixth_tool;
 mod stdio_runs;

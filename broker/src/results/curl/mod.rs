@@ -87,6 +87,9 @@ impl CurlParser {
         };
         let written = told.write_out.clone().unwrap_or_default();
         report.error = failure(&told);
+        if report.truncated && report.error.is_none() {
+            report.warnings.clone_from(&own_words);
+        }
         connection(&told, &written, &mut report);
         response(&told, &written, &mut report);
         if report.url.starts_with("https:") {

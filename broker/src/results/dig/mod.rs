@@ -21,6 +21,7 @@ use super::neutralise::{decode, line};
 use super::stderr::Lines;
 use super::{Expect, Parsed, RunEnd};
 use reader::Reader;
+use report::Query;
 
 /// Reads one run of dig.
 #[derive(Debug)]
@@ -43,6 +44,7 @@ impl DigParser {
         let mut after = expect.argv.iter().skip_while(|arg| *arg != "-p").skip(1);
         let port = after.next().and_then(|port| port.parse().ok());
         reader.report.server.port = port.unwrap_or(53);
+        reader.asked = asked(&expect.argv);
         Self {
             reader,
             current: Vec::new(),
@@ -79,8 +81,12 @@ impl DigParser {
     /// Ends the run.
     pub fn finish(self, end: RunEnd) -> Parsed {
         let Reader {
-            mut report, unread, ..
+            mut report,
+            asked,
+            unread,
+            ..
         } = self.reader;
+        report.query = report.query.or(asked);
         let stopped = end.timed_out || end.cancelled || end.truncated;
         report.truncated = stopped || !self.current.is_empty();
         report.warnings = self.stderr.finish();
@@ -100,4 +106,20 @@ impl DigParser {
             stderr: None,
         }
     }
+}
+
+/// What the arguments ask: a transfer's messages, and those that never come, have no question.
+fn asked(argv: &[String]) -> Option<Query> {
+    let value = |flag: &str| {
+        let mut after = argv.iter().skip_while(|arg| *arg != flag).skip(1);
+        after.next().map(String::as_str)
+    };
+    let reverse = value("-x").map(|address| (address, "PTR"));
+    let forward = value("-q").map(|name| (name, value("-t").unwrap_or("A")));
+    let (name, kind) = forward.or(reverse)?;
+    Some(Query {
+        name: line(name, 300),
+        class: "IN".to_owned(),
+        kind: line(kind, 32),
+    })
 }

@@ -40,6 +40,8 @@ enum Place {
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     pub(super) report: DigReport,
+    /// What the arguments ask, for when no question comes back.
+    pub(super) asked: Option<Query>,
     place: Place,
     asked_at: Option<Timestamp>,
     records: usize,

@@ -12,7 +12,7 @@ use serde::Serialize;
 pub struct DigReport {
     /// Who was asked.
     pub server: Server,
-    /// What was asked.
+    /// What was asked: as it came back, or else as it was to be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query: Option<Query>,
     /// `NOERROR`, `NXDOMAIN`, …; absent when nothing was answered.

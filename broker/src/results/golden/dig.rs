@@ -9,7 +9,7 @@ const fn case(name: &'static str, argv: &'static str, end: RunEnd, why: &'static
     super::case(name, argv, 1, end, why)
 }
 
-const LAB: &str = "dig @10.66.0.53 -r +yaml -p 53 -q web.lab.internal";
+const LAB: &str = "dig @10.66.0.53 -r +yaml -p 53 -t A -q web.lab.internal";
 const EVIL: &str = "dig @10.66.0.66 -r +yaml -p 53 -q x.lab.internal";
 
 pub(super) const CASES: &[Case] = &[
