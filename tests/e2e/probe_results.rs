@@ -2,7 +2,7 @@
 //!
 //! What it is not: a test of what may be asked; vetting has its own.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, UdpSocket};
 use std::process::Command;
 use std::thread;
@@ -16,8 +16,8 @@ use harness::{Lab, wait};
 use serde_json::{Value, json};
 
 const BOUND: Duration = Duration::from_mins(1);
-/// Records in one answer of the hostile name server.
-const RECORDS: usize = 24;
+/// Records of random bytes in an answer of the hostile name server, and some more.
+const RECORDS: u32 = 24;
 
 fn result(lab: &Lab, args: &[&str]) -> Result<Value> {
     let ended = run(&mut lab.mantlet(args)?, BOUND)?;
@@ -37,7 +37,13 @@ fn https(lab: &Lab, host: Host, subject: &str) -> Result<Running> {
             "-pkeyopt",
             "ec_paramgen_curve:P-256",
         ])
-        .args(["-nodes", "-days", "2", "-subj", &format!("/CN={subject}")])
+        .args([
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            &format!("/CN={}", subject.replace('/', "\\/")),
+        ])
         .args([
             "-addext",
             "subjectAltName=DNS:web.lab.internal,IP:10.66.0.10",
@@ -162,9 +168,10 @@ fn a_stopped_curl_tells_what_had_come() -> Result<()> {
         let mut request = [0; 1024];
         ensure!(peer.read(&mut request)? > 0, "a request");
         peer.write_all(b"HTTP/1.1 203 So so\r\nX-Lab: yes\r\nContent-Length: 9\r\n\r\nhalf")?;
-        // Until the client is gone.
-        let mut rest = Vec::new();
-        peer.read_to_end(&mut rest)?;
+        // Until the client is gone, which its kernel may tell by a reset.
+        if let Err(error) = peer.read_to_end(&mut Vec::new()) {
+            ensure!(error.kind() == ErrorKind::ConnectionReset, "{error}");
+        }
         Ok(())
     });
     let call = [
@@ -192,80 +199,65 @@ fn a_stopped_curl_tells_what_had_come() -> Result<()> {
         curl["headers"][0] == json!({"name": "X-Lab", "value": "yes"}),
         "{told:#}"
     );
-    // The client's kernel may reset what it did not read.
-    let ended = server.join().ok().context("the server panicked")?;
-    drop(
-        ended.or_else(|error| match error.downcast_ref::<std::io::Error>() {
-            Some(reset) if reset.kind() == std::io::ErrorKind::ConnectionReset => Ok(()),
-            Some(_) | None => Err(error),
-        })?,
-    );
+    server.join().ok().context("the server panicked")??;
     Ok(())
 }
 
 /// Bytes that look random, the same in each run.
-fn bytes(seed: usize, length: usize) -> Vec<u8> {
-    let mut state = u32::try_from(seed)
-        .unwrap_or(0)
-        .wrapping_mul(2_654_435_761)
-        .wrapping_add(1);
+fn bytes(seed: u32, length: usize) -> Vec<u8> {
+    // Every other byte is one that means something in YAML, in a zone file or to a terminal.
+    let special = b"'\"\\\n\r\t #:-{}[]&*!|>%@`;$().,?\x1b\x00\xff";
+    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        state.to_be_bytes()[0]
+        let [random, ..] = state.to_be_bytes();
+        random
     };
-    // Every other byte is one that means something in YAML, in a zone file or to a terminal.
-    let special = b"'\"\\\n\r\t #:-{}[]&*!|>%@`;$().,?=\x1b\x00\xff";
-    (0..length)
-        .map(
-            |at| match special.get(usize::from(next()) % special.len()) {
-                Some(byte) if at % 2 == 0 => *byte,
-                Some(_) | None => next(),
-            },
-        )
-        .collect()
+    let mut bytes = Vec::new();
+    while bytes.len() < length {
+        let at = usize::from(next()).checked_rem(special.len()).unwrap_or(0);
+        bytes.extend([special[at], next()]);
+    }
+    bytes.truncate(length);
+    bytes
 }
 
-/// The label and the text of each record.
+/// The label and the text of each record, longer and longer.
 fn payloads() -> Vec<(Vec<u8>, Vec<u8>)> {
-    let texts = (0..RECORDS).map(|seed| bytes(seed + 1000, seed * 4));
-    let mut all: Vec<_> = (0..RECORDS)
-        .map(|seed| bytes(seed, 1 + seed * 2))
-        .zip(texts)
-        .collect();
+    let labels = (1..RECORDS).map(|seed| bytes(seed, 2).repeat(usize::try_from(seed).unwrap_or(1)));
+    let texts = (1..RECORDS).map(|seed| bytes(!seed, 4).repeat(usize::try_from(seed).unwrap_or(1)));
+    let mut all: Vec<_> = labels.zip(texts).collect();
+    all.push((bytes(0, 63), bytes(0, 255)));
     let forged = b"x' \n        - 'forged.lab. 1 IN A 6.6.6.6'\n- type: MESSAGE\n";
-    all.push((forged[..63.min(forged.len())].to_vec(), forged.to_vec()));
+    all.push((forged.to_vec(), forged.to_vec()));
     all.push((b"---".to_vec(), b"'; Transfer failed.".to_vec()));
     all
 }
 
 /// An answer to the query with a TXT record for each payload.
 fn answer(query: &[u8]) -> Vec<u8> {
-    let end = 12 + query[12..].iter().position(|byte| *byte == 0).unwrap_or(0) + 5;
+    let (header, rest) = query.split_at(12);
+    let name = rest
+        .split_inclusive(|byte| *byte == 0)
+        .next()
+        .unwrap_or(rest);
+    let question = [name, &[0, 16, 0, 1]].concat();
     let count = u16::try_from(payloads().len()).unwrap_or(0).to_be_bytes();
     let mut message = [
-        &query[..2],
+        &header[..2],
         &[0x85, 0x80, 0, 1],
         &count,
         &[0; 4],
-        &query[12..end],
+        &question,
     ]
     .concat();
     for (label, text) in payloads() {
         let length = |bytes: &[u8]| u8::try_from(bytes.len()).unwrap_or(0);
         message.extend([&[length(&label)], &label[..], b"\x03lab\x00"].concat());
-        message.extend([
-            0,
-            16,
-            0,
-            1,
-            0,
-            0,
-            0,
-            60,
-            0,
-            length(&text) + 1,
-            length(&text),
-        ]);
+        message.extend([0, 16, 0, 1, 0, 0, 0, 60]);
+        let data_bytes = u16::from(length(&text)).saturating_add(1);
+        message.extend(data_bytes.to_be_bytes());
+        message.push(length(&text));
         message.extend(text);
     }
     message

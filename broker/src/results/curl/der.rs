@@ -26,7 +26,7 @@ const GENERALIZED_TIME: u8 = 0x18;
 const BMP_STRING: u8 = 0x1e;
 
 /// A row of elements, read from the front.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Elements<'a> {
     left: &'a [u8],
 }
@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn takes_whole_elements_only() {
-        let cases: &[(&[u8], Option<(u8, usize)>, &str)] = &[
+        type Case<'a> = (&'a [u8], Option<(u8, usize)>, &'a str);
+        let cases: &[Case<'_>] = &[
             (&[0x02, 0x01, 0x07], Some((2, 1)), "short"),
             (&[0x04, 0x81, 0x02, 1, 2], Some((4, 2)), "a long length"),
             (&[0x30, 0x80, 0, 0], None, "no length"),
@@ -238,9 +239,9 @@ mod tests {
     proptest! {
         #[test]
         fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let mut seen = 0;
+            let mut seen = 0_usize;
             for element in Elements::new(&bytes) {
-                seen += element.value.len();
+                seen = seen.saturating_add(element.value.len());
                 object_id(element.value);
                 time(element);
                 text(element);

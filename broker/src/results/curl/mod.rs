@@ -138,13 +138,8 @@ fn connection(told: &Told, written: &WriteOut, report: &mut CurlReport) {
     };
     let method = some(&written.method).or_else(|| told.method.clone());
     report.method = method.unwrap_or_default();
-    match some(&written.remote_ip) {
-        Some(address) => {
-            report.address = Some(address);
-            report.port = Some(written.remote_port);
-        }
-        None => (report.address, report.port) = told.tried.clone().unzip(),
-    }
+    let remote = some(&written.remote_ip).map(|address| (address, written.remote_port));
+    (report.address, report.port) = remote.or_else(|| told.tried.clone()).unzip();
     report.local_address = some(&written.local_ip);
     report.redirect_url = some(&written.redirect_url);
 }
@@ -200,17 +195,14 @@ fn tls(told: &Told, insecure: bool) -> Tls {
 }
 
 fn certificates(written: &WriteOut, report: &mut CurlReport) {
-    match certificate::chain(&written.certs, written.num_certs) {
-        Some((chain, more)) => {
-            report.certificates = chain;
-            report.certificates_omitted = more;
-        }
-        None => {
-            report.certificates_omitted = written.num_certs;
-            let what = "The certificates are not shown: their own text is made to look like \
-                certificates, or they can't be read.";
-            report.warnings.push(what.to_owned());
-        }
+    if let Some((chain, more)) = certificate::chain(&written.certs, written.num_certs) {
+        report.certificates = chain;
+        report.certificates_omitted = more;
+    } else {
+        report.certificates_omitted = written.num_certs;
+        let what = "The certificates are not shown: their own text is made to look like \
+            certificates, or they can't be read.";
+        report.warnings.push(what.to_owned());
     }
 }
 

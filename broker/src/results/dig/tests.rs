@@ -125,7 +125,8 @@ fn lines_count_only_where_dig_prints_them() {
 
 #[test]
 fn no_answer_is_told_from_none_yet() {
-    let cases: &[(&[u8], &[u8], usize, bool, &str)] = &[
+    type Case<'a> = (&'a [u8], &'a [u8], usize, bool, &'a str);
+    let cases: &[Case<'_>] = &[
         (b"", b"", 1, false, "dig swallows what it can't read"),
         (b"", b"dig: couldn't get address\n", 0, false, "it said why"),
         (
@@ -159,7 +160,7 @@ fn stays_small_whatever_comes() {
         parser.push(b"        - 'a. 1 IN TXT \"x\"'\n");
     }
     parser.push(format!("        - 'a. 1 IN TXT \"{long}\"'\n").as_bytes());
-    parser.push(&[b'x'; 100_000]);
+    parser.push(&vec![b'x'; 100_000]);
     assert!(parser.current.len() <= DIG_LINE_BYTES_MAX);
     let parsed = parser.finish(RunEnd::default());
     assert_eq!(parsed.structured["records_omitted"], 4);
