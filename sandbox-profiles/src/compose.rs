@@ -86,14 +86,16 @@ fn conflict<'p>(
 }
 
 /// Puts a template's settings under those of the call. What the call says
-/// itself takes the place of the template's value for the same flag and of
-/// whatever can't be combined with it.
+/// itself takes the place of the template's value for the same flag, and of
+/// another way of the same thing. What would take away what the template is for
+/// is refused: the run would be neither the template's nor quite the call's.
 pub(crate) fn underlay(
     profile: &Profile,
+    name: &str,
     template: &Settings,
     call: &Settings,
     notes: &mut Vec<String>,
-) -> Settings {
+) -> Result<Settings, Trouble> {
     let mut settings = call.clone();
     for (id, value) in template {
         if let Some(own) = call.get(id) {
@@ -102,17 +104,46 @@ pub(crate) fn underlay(
             }
             continue;
         }
-        let other = call
+        let mut clashes = call
             .iter()
-            .find(|(other, _)| conflict(profile, call, *id, **other).is_some());
-        match other {
-            Some((other, own)) => notes.push(gave_way(profile, *id, value, *other, own)),
+            .filter_map(|(other, own)| Some((other, own, conflict(profile, call, *id, *other)?)));
+        match clashes.next() {
+            Some((other, own, conflict)) if conflict.alternatives => {
+                notes.push(gave_way(profile, *id, value, *other, own));
+            }
+            Some((other, _, conflict)) => {
+                return Err(defeated(profile, name, *id, *other, conflict, call));
+            }
             None => {
                 settings.insert(*id, value.clone());
             }
         }
     }
-    settings
+    Ok(settings)
+}
+
+/// The refusal of a call that takes away what its template is for.
+fn defeated(
+    profile: &Profile,
+    name: &str,
+    id: FlagId,
+    by: FlagId,
+    conflict: &Conflict,
+    call: &Settings,
+) -> Trouble {
+    let (own, other) = (profile.spelling(id), profile.spelling(by));
+    let refusal = Refusal::new(
+        &conflict.rule,
+        format!(
+            "the template {name} stands for {own}, which can't be combined with {other}: {}",
+            conflict.reason
+        ),
+        other,
+        format!("leave {other} out, or call without the template"),
+    );
+    let mut kept = call.clone();
+    kept.remove(&by);
+    Trouble::rewritten(refusal, render(profile, &kept))
 }
 
 fn gave_way(profile: &Profile, id: FlagId, value: &Value, by: FlagId, own: &Value) -> String {

@@ -6,6 +6,7 @@
 //! succeed; a test that can't run here says `SKIP reason`.
 
 mod confinement;
+mod differential;
 mod endings;
 mod escapes;
 mod limits;

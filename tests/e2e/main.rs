@@ -11,8 +11,12 @@
 )]
 
 mod commands;
+mod differential;
+mod injections;
 mod lifecycle;
 mod mcp_sdk;
+mod name_servers;
+mod names;
 mod output;
 mod probe_results;
 mod run_command;

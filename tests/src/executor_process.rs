@@ -140,6 +140,10 @@ impl ExecutorProcess {
         command
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        // An administrator's mistakes, which no tool may come to see.
+        for name in ["NMAPDIR", "NMAP_PRIVILEGED", "LD_LIBRARY_PATH", "HOME"] {
+            command.env(name, "/nowhere/of-the-executor");
+        }
         command.stdin(Stdio::from(OwnedFd::from(listener)));
         let running = Running::start(&mut command)?;
         Ok(Self {

@@ -91,6 +91,7 @@ fn flag(table: &Table<'_>) -> Option<Flag> {
         repeat,
         needs,
         intrusive: table.boolean("intrusive"),
+        ipv4_only: table.text("ipv4_only").map(|text| text.value),
         instead: table.plain_texts("instead"),
         includes: Vec::new(),
         shorthand: !means.is_empty(),

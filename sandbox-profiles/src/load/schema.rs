@@ -119,6 +119,7 @@ fn conflicts(root: &Table<'_>, flags: &[Flag]) -> Vec<Conflict> {
     for table in root.tables("conflicts") {
         let ids = |key: &'static str| flag_ids(&table, key, &table.texts(key), flags);
         let (any_of, with, unless) = (ids("any_of"), ids("with"), ids("unless"));
+        let alternatives = table.boolean("alternatives");
         let reason = table.required_text("reason");
         let rule = table
             .text("rule")
@@ -137,6 +138,7 @@ fn conflicts(root: &Table<'_>, flags: &[Flag]) -> Vec<Conflict> {
                 any_of,
                 with,
                 unless,
+                alternatives,
                 reason: reason.value,
                 rule,
             });

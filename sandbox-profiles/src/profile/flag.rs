@@ -11,6 +11,13 @@ use crate::value::ValueType;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlagId(pub(crate) usize);
 
+impl FlagId {
+    /// The flag's place in [`super::Profile::flags`].
+    pub const fn index(self) -> usize {
+        self.0
+    }
+}
+
 /// One flag that a profile lists.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -31,6 +38,8 @@ pub struct Flag {
     pub needs: Vec<Need>,
     /// Whether only an intrusive policy allows it.
     pub intrusive: bool,
+    /// Why it can't be used on an IPv6 target; nothing where it can.
+    pub ipv4_only: Option<String>,
     /// What to use where intrusive runs are not allowed; empty: leave it out.
     pub instead: Vec<String>,
     /// Flags that it includes, which are dropped beside it.
@@ -109,6 +118,9 @@ pub struct Conflict {
     pub with: Vec<FlagId>,
     /// Allowed after all when one of these is given.
     pub unless: Vec<FlagId>,
+    /// Whether the flags are several ways of the same thing, so that a call may
+    /// choose another one than its template does.
+    pub alternatives: bool,
     /// Why not.
     pub reason: String,
     /// The rule that a combination breaks.

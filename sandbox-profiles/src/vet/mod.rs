@@ -11,6 +11,7 @@
 //! run's argument vector again gives the same vector.
 
 mod run;
+mod answers;
 mod settle;
 
 mod form;
@@ -22,6 +23,7 @@ pub use run::VettedRun;
 use crate::compose;
 use crate::grammar::{self, Fix, Reading, Settings, Trouble};
 use crate::limits::{ARG_BYTES_MAX, ARGV_ELEMENTS_MAX};
+use crate::meant;
 use crate::nearest::nearest;
 use crate::parameters;
 use crate::profile::{Profile, TargetPlace};
@@ -81,7 +83,9 @@ fn mended(
 }
 
 fn vet_once(profile: &Profile, scope: &Scope, call: &Call) -> Result<VettedRun, Trouble> {
-    let parsed = target::parse(&call.target).map_err(Trouble::plain)?;
+    let parsed = target::parse(&call.target)
+        .map_err(|refusal| meant::teach(profile, scope, &call.target, refusal))
+        .map_err(Trouble::plain)?;
     let mut notes = parsed.notes;
     let tokens = words::arguments(&call.arguments).map_err(Trouble::plain)?;
     let reading = grammar::read(profile, scope, &tokens)?;
@@ -99,7 +103,7 @@ fn vet_once(profile: &Profile, scope: &Scope, call: &Call) -> Result<VettedRun, 
     compose::check(profile, &settings)?;
     if let Some(name) = &call.template {
         let template = template(profile, scope, name)?;
-        settings = compose::underlay(profile, &template, &settings, &mut notes);
+        settings = compose::underlay(profile, name, &template, &settings, &mut notes)?;
     }
     let families = reading.families;
     settle(

@@ -8,7 +8,7 @@ use super::check_elements;
 use super::form;
 use super::policy::{
     add_exclusions, check_decoys, check_exclusions, check_families, check_intrusive,
-    intrusive_parts,
+    check_ipv4_only, intrusive_parts,
 };
 use super::run::VettedRun;
 use crate::aim::{self, Aim};
@@ -39,6 +39,8 @@ pub(super) fn settle(
         aim::admit(profile, scope, &draft.target).map_err(Trouble::plain)?;
     draft.notes.extend(notes);
     compose::absorb(profile, scope, &mut draft.settings)?;
+    // What no policy can allow comes first: its refusal must not speak of one.
+    check_decoys(profile, scope, &draft.target, &draft.settings)?;
     check_intrusive(profile, scope, &draft.settings)?;
     check_exclusions(profile, &draft.target, &draft.settings)?;
     compose::add_defaults(profile, scope, &draft.target, &mut draft.settings)?;
@@ -64,6 +66,7 @@ fn category_notes(profile: &Profile, scope: &Scope, settings: &Settings) -> Vec<
 /// The steps that also a pinned name goes through.
 pub(super) fn finish(profile: &Profile, scope: &Scope, draft: Draft) -> Result<VettedRun, Trouble> {
     check_families(profile, scope, &draft.target, &draft.families)?;
+    check_ipv4_only(profile, &draft.target, &draft.settings)?;
     check_decoys(profile, scope, &draft.target, &draft.settings)?;
     let mut needs: Vec<Capability> = draft
         .settings
