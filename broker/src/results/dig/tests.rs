@@ -175,6 +175,8 @@ fn stays_small_whatever_comes() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
     /// Names and texts of any bytes, as dig writes them: as many records, and each as it was.
     #[test]
     fn hostile_names_and_texts_forge_nothing(records in proptest::collection::vec((
