@@ -11,10 +11,16 @@
 )]
 
 mod commands;
+mod differential;
+mod injections;
 mod lifecycle;
 mod mcp_sdk;
+mod name_servers;
+mod names;
 mod output;
+mod probe_results;
 mod run_command;
+mod sixth_tool;
 mod stdio_runs;
 mod stdio_traps;
 mod system_mode;

@@ -97,6 +97,19 @@ impl Ground {
         parts.all(|part| covered(&part, &left_out))
     }
 
+    /// Whether a name server may be asked about the name: one under an allowed end,
+    /// the end itself, or the reverse name of what may be touched in part.
+    pub(crate) fn admits_question(&self, name: &str) -> bool {
+        let is_end = |suffix: &String| suffix.strip_prefix('.') == Some(name);
+        self.admits_name(name)
+            || self.suffixes.iter().any(is_end)
+            || reversed(name).is_some_and(|span| {
+                covered(&span, &self.allowed)
+                    && !covered(&span, &self.denied)
+                    && !covered(&span, &self.never)
+            })
+    }
+
     /// Whether the name has an allowed end and something before it.
     pub(crate) fn admits_name(&self, name: &str) -> bool {
         let mut suffixes = self.suffixes.iter();
@@ -129,6 +142,27 @@ fn sorted(mut spans: Vec<Span>) -> Vec<Span> {
 /// Whether one of the spans, which don't touch each other, holds all of it.
 fn covered(span: &Span, spans: &[Span]) -> bool {
     spans.iter().any(|whole| whole.holds(span))
+}
+
+/// The addresses whose names lie at or below a reverse name.
+fn reversed(name: &str) -> Option<Span> {
+    let (labels, ipv6) = match name.strip_suffix(".in-addr.arpa") {
+        Some(labels) => (labels, false),
+        None => (name.strip_suffix(".ip6.arpa")?, true),
+    };
+    let (radix, bits, width) = if ipv6 {
+        (16, 4_u32, 128_u32)
+    } else {
+        (10, 8, 32)
+    };
+    let mut base = 0_u128;
+    let mut prefix = 0_u32;
+    for label in labels.rsplit('.') {
+        let part = u8::from_str_radix(label, radix).ok()?;
+        prefix = prefix.checked_add(bits).filter(|prefix| *prefix <= width)?;
+        base |= u128::from(part).checked_shl(width.checked_sub(prefix)?)?;
+    }
+    Span::of_prefix(ipv6, base, prefix)
 }
 
 /// Every address and network that the text holds, wherever it stands in it.

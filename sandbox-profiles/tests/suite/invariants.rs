@@ -9,11 +9,12 @@
 //! them depends on which profiles there are.
 
 use sandbox_profiles::limits::{ARG_BYTES_MAX, ARGV_ELEMENTS_MAX, OFFENDING_CHARS_MAX};
-use sandbox_profiles::profile::{Flag, Form};
+use sandbox_profiles::profile::{Flag, Form, Piece, Repeat};
 use sandbox_profiles::value::ValueType;
 use sandbox_profiles::vet::{self, VettedRun};
 use sandbox_profiles::{Detail, Profile, Refusal, Scope};
 
+use crate::elements::{Parts, apart, is_all_ports, value_in};
 use crate::ground::{Ground, Span, literals};
 
 /// The sentence that says what is broken, if something is.
@@ -109,153 +110,83 @@ fn is_shown(text: &str) -> bool {
 
 /// Holds an argument vector against what a tool could make of it.
 pub(crate) fn harmless(profile: &Profile, ground: &Ground, argv: &[String]) -> Check {
-    let broken = |why: &str| format!("{why}: {argv:?}");
-    let Some((program, rest)) = argv.split_first() else {
-        return Err(broken("no program"));
-    };
-    if Some(program.as_str()) != profile.executable.to_str() {
-        return Err(broken("another program"));
-    }
-    if argv.len() > ARGV_ELEMENTS_MAX {
-        return Err(broken("too many elements"));
-    }
+    let broken = |why: String| format!("{why}: {argv:?}");
+    let (program, rest) = argv.split_first().ok_or("no program")?;
+    ensure(
+        Some(program.as_str()) == profile.executable.to_str(),
+        "another program",
+    )?;
+    ensure(argv.len() <= ARGV_ELEMENTS_MAX, "too many elements")?;
     let plain = |element: &String| {
         !element.is_empty()
             && element.len() <= ARG_BYTES_MAX
             && element.bytes().all(|byte| byte.is_ascii_graphic())
     };
-    if !rest.iter().all(plain) {
-        return Err(broken("an element that is not plain"));
+    ensure(rest.iter().all(plain), "an element that is not plain").map_err(broken)?;
+    let rest = rest
+        .strip_prefix(profile.fixed.as_slice())
+        .ok_or_else(|| broken("the fixed arguments are not there".to_owned()))?;
+    let parts = apart(profile, ground, rest).map_err(broken)?;
+    for (flag, value) in &parts.values {
+        allowed(ground, flag, Some(value)).map_err(broken)?;
     }
-    let Some(rest) = rest.strip_prefix(profile.fixed.as_slice()) else {
-        return Err(broken("the fixed arguments are not there"));
-    };
-    let Some((target, mut middle)) = rest.split_last() else {
-        return Err(broken("no target"));
-    };
-    if profile.target.separator {
-        match middle.split_last() {
-            Some((separator, before)) if separator == "--" => middle = before,
-            Some(_) | None => return Err(broken("the target does not stand behind --")),
-        }
-    }
-    let families = [&profile.target.ipv4_flag, &profile.target.ipv6_flag];
-    if let Some((first, after)) = middle.split_first()
-        && families.into_iter().flatten().any(|switch| switch == first)
-    {
-        middle = after;
-    }
-    let span = target_span(ground, target).map_err(|why| broken(&why))?;
-    let left_out = settings(profile, ground, span.as_ref(), middle).map_err(|why| broken(&why))?;
-    match span {
-        Some(span) if !ground.leaves_out_denied(&span, &left_out) => {
-            Err(broken("a denied part of the target is not left out"))
-        }
-        Some(_) | None => Ok(()),
-    }
+    let left_out = flags(profile, ground, &parts).map_err(broken)?;
+    let kept = parts
+        .span
+        .is_none_or(|span| ground.leaves_out_denied(&span, &left_out));
+    ensure(kept, "a denied part of the target is not left out").map_err(broken)
 }
 
-/// The addresses that the target element covers; nothing for a name.
-fn target_span(ground: &Ground, target: &str) -> Result<Option<Span>, String> {
-    let numeric = |byte: u8| byte.is_ascii_hexdigit() || b".:/".contains(&byte);
-    if !target.bytes().all(numeric) {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
-        let canonical = target.bytes().all(plain) && *target == target.to_ascii_lowercase();
-        ensure(canonical, "a target that is no host name")?;
-        ensure(ground.admits_name(target), "a name outside the scope")?;
-        return Ok(None);
-    }
-    let found = literals(target);
-    let [span] = found.as_slice() else {
-        return Err("a target that is not one address".to_owned());
+/// Takes flags and values apart; gives what they leave out of the target.
+fn flags(profile: &Profile, ground: &Ground, parts: &Parts<'_>) -> Result<Vec<Span>, String> {
+    let in_target = |flag: &Flag| {
+        let patterns = profile.target.form.iter().chain(&profile.target.named_form);
+        let mut pieces = patterns.flat_map(|pattern| &pattern.pieces);
+        pieces.any(|piece| match piece {
+            Piece::Part(id) => profile
+                .flags
+                .get(id.index())
+                .is_some_and(|part| part.spelling == flag.spelling),
+            Piece::Literal(_) | Piece::Target | Piece::Host | Piece::Name => false,
+        })
     };
-    ensure(ground.allows(span), "a target outside the scope")?;
-    Ok(Some(*span))
-}
-
-/// Takes the elements between fixed arguments and target apart; gives what they
-/// leave out of the target.
-fn settings(
-    profile: &Profile,
-    ground: &Ground,
-    target: Option<&Span>,
-    elements: &[String],
-) -> Result<Vec<Span>, String> {
     let mut left_out = Vec::new();
-    let mut last = None;
-    let mut elements = elements.iter();
+    let mut last: Option<usize> = None;
+    let mut elements = parts.flags.iter();
     while let Some(element) = elements.next() {
-        let found = profile
-            .flags
-            .iter()
-            .enumerate()
-            .find_map(|(at, flag)| value_in(flag, element).map(|value| (at, flag, value)));
-        let Some((at, flag, attached)) = found else {
-            return Err(format!("no listed flag: {element}"));
-        };
+        let mut known = profile.flags.iter().enumerate();
+        let found = known.find_map(|(at, flag)| Some((at, flag, value_in(flag, element)?)));
+        let (at, flag, inner) = found.ok_or_else(|| format!("no listed flag: {element}"))?;
         ensure(
-            last < Some(at),
+            !in_target(flag),
+            &format!("its value belongs into the target: {element}"),
+        )?;
+        let again = last == Some(at) && flag.repeat == Repeat::Collect;
+        ensure(
+            last < Some(at) || again,
             &format!("not in the profile's order: {element}"),
         )?;
         last = Some(at);
-        let is_all = is_all_ports(flag, element);
-        let value = match (flag.form, attached) {
-            (Form::Separate, _) if !is_all => {
-                let next = elements.next().ok_or("a flag without its value")?;
-                ensure(
-                    !next.starts_with(['-', '+', '@']),
-                    &format!("a value that looks like a flag: {next}"),
-                )?;
-                Some(next.as_str())
-            }
-            (_, attached) => Some(attached).filter(|value| !value.is_empty()),
+        let value = if flag.form == Form::Separate && !is_all_ports(flag, element) {
+            let next = elements.next().ok_or("a flag without its value")?;
+            Some(next.as_str())
+        } else {
+            Some(inner).filter(|value| !value.is_empty())
         };
         allowed(ground, flag, value)?;
-        let Some(value) = value else { continue };
-        let spans = literals(value);
-        if let ValueType::Networks { .. } = flag.value {
+        if let (ValueType::Networks { .. }, Some(value)) = (&flag.value, value) {
+            let spans = literals(value);
             let inside = spans
                 .iter()
-                .all(|span| target.is_some_and(|target| target.holds(span)));
+                .all(|span| parts.span.is_some_and(|target| target.holds(span)));
             ensure(
                 inside,
                 &format!("leaves out what is not in the target: {value}"),
             )?;
             left_out.extend(spans);
-        } else {
-            ensure(!value.contains('/'), &format!("a path: {value}"))?;
-            let inside = spans
-                .iter()
-                .all(|span| span.is_single() && ground.admits(span));
-            ensure(inside, &format!("an address outside the scope: {value}"))?;
         }
     }
     Ok(left_out)
-}
-
-/// The value that is attached to the element's flag, empty where there is none;
-/// nothing if the element is not that flag.
-fn value_in<'e>(flag: &Flag, element: &'e str) -> Option<&'e str> {
-    if is_all_ports(flag, element) {
-        return Some("");
-    }
-    let after = element.strip_prefix(flag.spelling.as_str())?;
-    let fits = match flag.form {
-        Form::Switch | Form::Separate => after.is_empty(),
-        Form::Counted => after.chars().all(|ch| flag.spelling.ends_with(ch)),
-        Form::Attached => !after.is_empty(),
-        Form::AttachedOptional => true,
-    };
-    let value = if flag.form == Form::Counted {
-        ""
-    } else {
-        after
-    };
-    fits.then_some(value)
-}
-
-fn is_all_ports(flag: &Flag, element: &str) -> bool {
-    matches!(&flag.value, ValueType::Ports { all: Some(all), .. } if all == element)
 }
 
 /// Holds a flag and its value against policy and type.
@@ -265,110 +196,86 @@ fn allowed(ground: &Ground, flag: &Flag, value: Option<&str>) -> Check {
         ground.intrusive || !flag.intrusive,
         &format!("intrusive: {spelling}"),
     )?;
-    let fits = match (&flag.value, value) {
-        (
-            ValueType::Integer {
-                min,
-                max,
-                step,
-                intrusive_above,
-            },
-            Some(text),
-        ) => {
-            let number: u64 = text.parse().unwrap_or(u64::MAX);
+    let Some(value) = value else {
+        return Ok(());
+    };
+    let marks = value.starts_with(['-', '+', '@', '~', '.']);
+    ensure(
+        !marks,
+        &format!("a value that looks like a flag: {spelling} {value}"),
+    )?;
+    let fits = match &flag.value {
+        ValueType::Integer {
+            min,
+            max,
+            step,
+            intrusive_above,
+        } => {
+            let number: u64 = value.parse().unwrap_or(u64::MAX);
             let bound = intrusive_above
                 .filter(|_| !ground.intrusive)
                 .unwrap_or(*max);
             (*min..=bound.min(*max)).contains(&number)
                 && number.checked_rem(*step) == Some(0)
-                && number.to_string() == text
+                && number.to_string() == value
         }
-        (ValueType::Word { words }, Some(text)) => words.iter().any(|word| word == text),
-        (ValueType::Ports { .. }, Some(text)) => text
+        ValueType::Word {
+            words, intrusive, ..
+        } => {
+            words.iter().any(|word| word == value)
+                && (ground.intrusive || !intrusive.iter().any(|word| word == value))
+        }
+        ValueType::Ports { .. } | ValueType::ByteRange => value
             .bytes()
             .all(|byte| byte.is_ascii_digit() || b",-".contains(&byte)),
-        (_, _) => true,
+        ValueType::DnsName => ground.admits_question(value),
+        ValueType::UrlPath { .. } => value.starts_with('/') && !value.contains(['?', '#']),
+        ValueType::UrlQuery { .. } => {
+            value.is_empty() || value.starts_with('?') && !value.contains('#')
+        }
+        ValueType::Headers { names, .. } => {
+            let name = value.split_once(':').map(|(name, _)| name);
+            names.iter().any(|known| Some(known.as_str()) == name)
+        }
+        ValueType::Text { .. } => value.starts_with(|ch: char| ch.is_ascii_alphabetic()),
+        ValueType::Switch
+        | ValueType::Count { .. }
+        | ValueType::Duration { .. }
+        | ValueType::Names(_)
+        | ValueType::Decoys { .. }
+        | ValueType::Networks { .. }
+        | ValueType::Mac
+        | ValueType::Address => true,
     };
-    ensure(
-        fits,
-        &format!("a value out of bounds: {spelling} {value:?}"),
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use sandbox_profiles::ScopeConfig;
-
-    use super::*;
-    use crate::bench::{config_of, tool};
-
-    const FIXED: &str = "/usr/bin/nmap -oX - --stats-every 2s -n ";
-
-    #[test]
-    fn sees_what_is_not_harmless() {
-        let plain = ScopeConfig::default();
-        let denied = config_of(&["10.0.0.0/8"], &["10.0.0.64/26"]);
-        let intrusive = ScopeConfig {
-            allow_intrusive: true,
-            ..plain.clone()
-        };
-        let cases = [
-            // scope, what follows the fixed arguments, what is said of it
-            (&plain, "-p 80 -T4 -- 10.0.0.1", None),
-            (&plain, "-p- -vv -- web.lab.internal", None),
-            (&plain, "-6 -- 10.0.0.1", None),
-            (&denied, "--exclude 10.0.0.64/26 -- 10.0.0.0/24", None),
-            (&intrusive, "-A --ttl 3 -- 10.0.0.1", None),
-            (&intrusive, "-D 10.0.0.9,ME -- 10.0.0.1", None),
-            (&plain, "-p 80 10.0.0.1", Some("behind --")),
-            (&plain, "-oN -- 10.0.0.1", Some("no listed flag")),
-            (&plain, "10.0.0.2 -- 10.0.0.1", Some("no listed flag")),
-            (&plain, "-T4 -p 80 -- 10.0.0.1", Some("profile's order")),
-            (&plain, "-p 80 -p 81 -- 10.0.0.1", Some("profile's order")),
-            (&plain, "-p -sV -- 10.0.0.1", Some("looks like a flag")),
-            (&plain, "-p -- 10.0.0.1", Some("without its value")),
-            (&plain, "-p http -- 10.0.0.1", Some("out of bounds")),
-            (&plain, "-T7 -- 10.0.0.1", Some("out of bounds")),
-            (&plain, "--top-ports 0 -- 10.0.0.1", Some("out of bounds")),
-            (&plain, "--script /tmp/x -- 10.0.0.1", Some("a path")),
-            (&plain, "-A -- 10.0.0.1", Some("intrusive")),
-            (
-                &plain,
-                "--exclude 8.8.8.8 -- 10.0.0.0/24",
-                Some("not in the target"),
-            ),
-            (&plain, "-- 8.8.8.8", Some("outside the scope")),
-            (&plain, "-- 10.0.0.1,8.8.8.8", Some("no host name")),
-            (&plain, "-- example.com", Some("outside the scope")),
-            (&plain, "-- http://10.0.0.1/", Some("no host name")),
-            (&denied, "-- 10.0.0.0/24", Some("not left out")),
-            (
-                &denied,
-                "--exclude 10.0.0.64/27 -- 10.0.0.0/24",
-                Some("not left out"),
-            ),
-            (
-                &intrusive,
-                "-D 8.8.8.8 -- 10.0.0.1",
-                Some("outside the scope"),
-            ),
-        ];
-        for (config, text, expected) in cases {
-            let argv: Vec<String> = format!("{FIXED}{text}")
-                .split(' ')
-                .map(ToOwned::to_owned)
-                .collect();
-            let said = harmless(tool("nmap"), &Ground::new(config), &argv);
-            let as_expected = match expected {
-                None => said.is_ok(),
-                Some(part) => said.as_ref().is_err_and(|why| why.contains(part)),
-            };
-            assert!(as_expected, "{text}: {said:?}");
-        }
-        for odd in ["", " ", "\n", "\u{e9}"] {
-            let mut argv: Vec<String> = FIXED.trim().split(' ').map(ToOwned::to_owned).collect();
-            argv.extend(["-p", odd, "--", "10.0.0.1"].map(ToOwned::to_owned));
-            assert!(harmless(tool("nmap"), &Ground::new(&plain), &argv).is_err());
-        }
+    ensure(fits, &format!("a value out of bounds: {spelling} {value}"))?;
+    // Texts for a server, and networks that are held against the target.
+    let text = match &flag.value {
+        ValueType::UrlPath { .. }
+        | ValueType::UrlQuery { .. }
+        | ValueType::Headers { .. }
+        | ValueType::Text { .. }
+        | ValueType::Networks { .. }
+        | ValueType::DnsName => true,
+        ValueType::Switch
+        | ValueType::Count { .. }
+        | ValueType::Integer { .. }
+        | ValueType::Duration { .. }
+        | ValueType::Ports { .. }
+        | ValueType::Word { .. }
+        | ValueType::Names(_)
+        | ValueType::Decoys { .. }
+        | ValueType::Mac
+        | ValueType::ByteRange
+        | ValueType::Address => false,
+    };
+    if text {
+        return Ok(());
     }
+    ensure(!value.contains('/'), &format!("a path: {spelling} {value}"))?;
+    let mut spans = literals(value).into_iter();
+    let inside = spans.all(|span| span.is_single() && ground.admits(&span));
+    ensure(
+        inside,
+        &format!("an address outside the scope: {spelling} {value}"),
+    )
 }

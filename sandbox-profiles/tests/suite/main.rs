@@ -13,14 +13,20 @@
 )]
 
 mod bench;
+mod elements;
 mod ground;
 mod invariants;
 
 mod corpus;
 mod executor_side;
+mod forms;
+mod generated;
+mod judged;
 mod loading;
+mod meant;
 mod parameters;
 mod pinning;
+mod pools;
 mod properties;
 mod refusals;
 mod targets;

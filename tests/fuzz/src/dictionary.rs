@@ -11,6 +11,7 @@ use sandbox_profiles::Profile;
 use sandbox_profiles::profile::ParameterKind;
 use sandbox_profiles::value::ValueType;
 
+use crate::script::PROFILES;
 use crate::worlds::{tools, worlds};
 
 /// Longest word of a dictionary that libFuzzer takes, in bytes.
@@ -29,15 +30,14 @@ pub fn of_calls() -> String {
 
 /// The dictionary for profiles: keys, types and the values that stand for something.
 pub fn of_profiles() -> String {
-    let profile = crate::script::profile("@probe");
+    let profile: String = PROFILES.iter().map(|(_, text)| *text).collect();
     let breaks = |ch: char| !ch.is_ascii_alphanumeric() && !"_-./".contains(ch);
     let mut words: BTreeSet<String> = profile.split(breaks).map(ToOwned::to_owned).collect();
     let lines = profile.lines().filter(|line| line.starts_with('['));
     words.extend(lines.map(ToOwned::to_owned));
+    words.extend(PROFILES.iter().map(|(name, _)| (*name).to_owned()));
     words.extend(
         [
-            "@probe",
-            "@ping",
             " = ",
             "= [",
             "\"]",
@@ -120,7 +120,7 @@ fn of_profile(profile: &Profile) -> Vec<String> {
 
 /// The words that a value may consist of.
 fn words_of(kind: &ValueType) -> Vec<String> {
-    if let ValueType::Word { words } = kind {
+    if let ValueType::Word { words, .. } = kind {
         return words.clone();
     }
     if let ValueType::Names(rule) = kind {
@@ -128,6 +128,9 @@ fn words_of(kind: &ValueType) -> Vec<String> {
         let left_out = bounds.map(|part| format!("and(not({part}))"));
         let names = rule.safe.iter().chain(&rule.intrusive).cloned();
         return names.chain(left_out).collect();
+    }
+    if let ValueType::Headers { names, .. } = kind {
+        return names.iter().map(|name| format!("{name}:")).collect();
     }
     if let ValueType::Integer { min, max, .. } = kind {
         return vec![min.to_string(), max.to_string()];

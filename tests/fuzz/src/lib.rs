@@ -29,5 +29,8 @@ mod worlds;
 #[path = "../../../sandbox-profiles/tests/suite/invariants.rs"]
 mod invariants;
 
+#[path = "../../../sandbox-profiles/tests/suite/elements.rs"]
+mod elements;
+
 #[path = "../../../sandbox-profiles/tests/suite/ground.rs"]
 mod ground;

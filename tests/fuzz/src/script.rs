@@ -15,11 +15,20 @@
 //!
 //! Invariants: any text is an input; line numbers wrap around.
 
-const PROFILES: [(&str, &str); 2] = [
+/// Profiles to edit: one that uses what it can, and the small ones of the tools.
+pub(crate) const PROFILES: [(&str, &str); 4] = [
     ("@probe", include_str!("../profiles/probe.toml")),
     (
         "@ping",
         include_str!("../../../sandbox-profiles/tools/ping.toml"),
+    ),
+    (
+        "@dig",
+        include_str!("../../../sandbox-profiles/tools/dig.toml"),
+    ),
+    (
+        "@curl",
+        include_str!("../../../sandbox-profiles/tools/curl.toml"),
     ),
 ];
 

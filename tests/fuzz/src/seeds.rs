@@ -15,6 +15,7 @@ use sandbox_profiles::vet::{self, Arguments, Call, ParamValue};
 
 use crate::hostile;
 use crate::input::{self, write_argv, write_call};
+use crate::script::PROFILES;
 use crate::worlds::{tools, world, worlds};
 
 /// Seeds of the target `vet`. `cases` is the text of a table of further calls to
@@ -82,17 +83,14 @@ pub fn of_vet_argv() -> Vec<Vec<u8>> {
 
 /// Seeds of the target `profile`: whole profiles, and each line of one left out.
 pub fn of_profile() -> Vec<Vec<u8>> {
-    let whole = crate::script::profile("@probe");
-    let lines = whole.lines().count();
-    let mut seeds = vec![
-        whole,
-        "@probe".to_owned(),
-        "@ping".to_owned(),
-        "name = 1\n[".to_owned(),
-    ];
-    for line in 0..lines {
-        seeds.push(format!("@probe\n{line}-"));
-        seeds.push(format!("@probe\n{line}*{line}"));
+    let lines = |name: &str| crate::script::profile(name).lines().count();
+    let mut seeds = vec![crate::script::profile("@probe"), "name = 1\n[".to_owned()];
+    for (name, _) in PROFILES {
+        seeds.push(name.to_owned());
+        for line in 0..lines(name) {
+            seeds.push(format!("{name}\n{line}-"));
+            seeds.push(format!("{name}\n{line}*{line}"));
+        }
     }
     seeds.into_iter().map(String::into_bytes).collect()
 }
@@ -131,8 +129,8 @@ const EMPTY_BYTES_MAX: usize = 160;
 ///
 /// The mistakes in one that is not.
 pub fn whole_profiles_load() -> Result<(), String> {
-    for name in ["@probe", "@ping"] {
-        load::parse(name, &crate::script::profile(name)).map_err(|errors| {
+    for (name, text) in PROFILES {
+        load::parse(name, text).map_err(|errors| {
             let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
             errors.join("\n")
         })?;
