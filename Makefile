@@ -36,10 +36,12 @@ test: test-needs ## Runs all tests; as root also those that need network namespa
 test-needs:
 	@tests/needs.sh test
 
-fuzz: test-needs ## Fuzzes vetting, profiles and frames: FUZZ_SECONDS each (60), or FUZZ_RUNS
+fuzz: ## Fuzzes vetting, profiles and frames: FUZZ_SECONDS each (60), or FUZZ_RUNS
+	@tests/needs.sh fuzz
 	@tests/fuzz/run.sh
 
-fuzz-corpus: test-needs ## Makes the checked-in fuzz seeds anew
+fuzz-corpus: ## Makes the checked-in fuzz seeds anew
+	@tests/needs.sh fuzz
 	@tests/fuzz/run.sh --corpus
 
 lint: ## Checks format, lints and documentation

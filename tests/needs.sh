@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the demo or the tests need and this machine lacks.
+# Installs what the demo, the tests or the fuzzer need and this machine lacks.
 #
-# Usage: tests/needs.sh demo|test
+# Usage: tests/needs.sh demo|test|fuzz
 # Packages come from the machine's own package manager, the MCP SDK from the
 # Python package index into a virtual environment below the target directory.
 # Does nothing, quickly, where all is there. Uses sudo only when a package is
@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-purpose=${1:?usage: tests/needs.sh demo|test}
+purpose=${1:?usage: tests/needs.sh demo|test|fuzz}
 target=${CARGO_TARGET_DIR:-target}
 path_all=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
@@ -27,7 +27,8 @@ test_needs="$demo_needs c++:g++ make:make ping:iputils-ping nginx:nginx-light ss
 case $purpose in
   demo) needs=$demo_needs; sdks="2" ;;
   test) needs=$test_needs; sdks="1 2" ;;
-  *) die "unknown purpose: $purpose" "say demo or test" ;;
+  fuzz) needs="cc:gcc c++:g++"; sdks="" ;;
+  *) die "unknown purpose: $purpose" "say demo, test or fuzz" ;;
 esac
 
 has cargo || die "cargo is missing" "install Rust 1.91 or later, for example with rustup"
@@ -36,7 +37,7 @@ missing=()
 for need in $needs; do
   has "${need%%:*}" || missing+=("${need##*:}")
 done
-can_venv || missing+=(python3 python3-venv)
+[ -z "$sdks" ] || can_venv || missing+=(python3 python3-venv)
 
 if [ ${#missing[@]} -gt 0 ]; then
   has apt-get || die "missing packages: ${missing[*]}" "install them with this machine's package manager"
@@ -51,7 +52,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   quiet=(env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1)
   "${as_root[@]}" "${quiet[@]}" apt-get -qq update >&2
   "${as_root[@]}" "${quiet[@]}" apt-get -qq install -y --no-install-recommends "${missing[@]}" >&2
-  can_venv || die "python3 can't make virtual environments, or is older than 3.10" \
+  [ -z "$sdks" ] || can_venv || die "python3 can't make virtual environments, or is older than 3.10" \
     "install python3 >= 3.10 and python3-venv"
 fi
 
