@@ -205,11 +205,9 @@ fn items(
         let ParamValue::Text(text) = item else {
             return Err(mistyped(parameter, item, &flag.value.described()));
         };
-        // One space after the colon is how people write header fields.
-        let text = text.replacen(": ", ":", 1);
-        checked(parameter, &text)?;
-        let refuse = |error| named(parameter, *bad_value(flag, &text, error, 0, 0).refusal);
-        let Value::Items(more) = flag.value.parse(&text, scope).map_err(refuse)? else {
+        checked(parameter, text)?;
+        let refuse = |error| named(parameter, *bad_value(flag, text, error, 0, 0).refusal);
+        let Value::Items(more) = flag.value.parse(text, scope).map_err(refuse)? else {
             return Err(mistyped(parameter, item, &flag.value.described()));
         };
         let Value::Items(all) = flag.value.collect(collected, more).map_err(refuse)? else {
