@@ -4,11 +4,13 @@
 //!
 //! Invariants: every way out of this file is a refusal.
 
+use super::meant::{goes_on, level, leveled};
 use super::{Place, Trouble};
 use crate::nearest::nearest;
-use crate::profile::{Flag, Form, Hint, ParameterTarget, Profile};
+use crate::profile::{Flag, Form, Hint, ParameterTarget, Profile, Repeat};
 use crate::refusal::Refusal;
 use crate::scope::Scope;
+use crate::target;
 use crate::value::ValueType;
 
 /// The refusal of an argument that is no listed flag.
@@ -30,6 +32,11 @@ pub(super) fn unknown(profile: &Profile, scope: &Scope, place: Place<'_>) -> Tro
         .or_else(|| part_of_a_run(profile, place))
         .or_else(|| glued_value(profile, scope, place))
         .or_else(|| bundle_trouble(profile, place))
+        .or_else(|| {
+            let digits = token.trim_start_matches(|ch: char| !ch.is_ascii_digit());
+            let with = level(profile, token.strip_suffix(digits)?, digits)?;
+            Some(leveled(place, place.at, 1, with))
+        })
         .or_else(|| abbreviation(profile, place))
         .or_else(|| hinted_glued(profile, place))
         .unwrap_or_else(|| unlisted(profile, place))
@@ -100,6 +107,35 @@ fn part_of_a_run(profile: &Profile, place: Place<'_>) -> Option<Trouble> {
 
 fn positional(profile: &Profile, scope: &Scope, place: Place<'_>) -> Trouble {
     let token = place.token;
+    if let Some(trouble) = goes_on(profile, scope, place) {
+        return trouble;
+    }
+    if let Some(with) = place
+        .before
+        .and_then(|before| level(profile, before, token))
+    {
+        return leveled(place, place.at.saturating_sub(1), 2, with);
+    }
+    if token == profile.name {
+        let remedy = "leave it out: the tool is named by the call itself";
+        let refusal = Refusal::new(
+            "ARG3",
+            "the tool's own name among its arguments",
+            token,
+            remedy,
+        );
+        return Trouble::mended(refusal, place.at, 1, Vec::new());
+    }
+    if token.contains(['.', ':', '/']) && target::parse(token).is_ok() {
+        let refusal = Refusal::new(
+            "ARG3",
+            "a target among the arguments",
+            token,
+            "leave it out: the one target of a call is given as `target`, first on the command \
+             line; several targets are several calls",
+        );
+        return Trouble::mended(refusal, place.at, 1, Vec::new());
+    }
     if let Some(flag) = takes_attached(profile, scope, place) {
         let with = format!("{}{token}", flag.spelling);
         let refusal = Refusal::new(
@@ -243,6 +279,14 @@ fn glued_value(profile: &Profile, scope: &Scope, place: Place<'_>) -> Option<Tro
 
 fn bundle_trouble(profile: &Profile, place: Place<'_>) -> Option<Trouble> {
     let parts = bundle(profile, place.token)?;
+    let twice = |part: &String| parts.iter().filter(|other| *other == part).count() > 1;
+    let refused = |part: &String| {
+        let flag = profile.find_flag(part).and_then(|id| profile.flag(id));
+        flag.is_some_and(|flag| flag.repeat == Repeat::Refuse)
+    };
+    if parts.iter().any(|part| twice(part) && refused(part)) {
+        return None;
+    }
     let refusal = Refusal::new(
         "ARG3",
         "several flags in one argument",
@@ -283,6 +327,17 @@ fn bundle(profile: &Profile, token: &str) -> Option<Vec<String>> {
         let mut rest = body;
         let mut parts = Vec::new();
         while !rest.is_empty() {
+            // The last one may take what follows.
+            let last = format!("-{rest}");
+            if !parts.is_empty()
+                && profile
+                    .flags
+                    .iter()
+                    .any(|flag| flag.form == Form::Separate && flag.is_spelled(&last))
+            {
+                parts.push(last);
+                break;
+            }
             let longest = switches
                 .iter()
                 .filter(|switch| rest.starts_with(**switch))
@@ -328,14 +383,18 @@ fn unlisted(profile: &Profile, place: Place<'_>) -> Trouble {
     let flags = || profile.flags.iter().flat_map(Flag::spellings);
     // What a parameter of that name sets is the same call; a like spelling may be
     // quite another one, so it is asked about and not suggested.
-    let spelled = flags().find(|flag| flag.eq_ignore_ascii_case(name));
+    // The case of a letter makes another flag; that of a word does not.
+    let spelled = flags().find(|flag| name.starts_with("--") && flag.eq_ignore_ascii_case(name));
     let same = flag_of_parameter(profile, name).or(spelled);
     let like = name.strip_prefix("--").and_then(|_| nearest(name, flags()));
     let meant = same.or(like);
     let message = format!("not a flag that the profile of {} lists", profile.name);
     let remedy = match meant {
         Some(flag) => format!("did you mean {flag}?"),
-        None => "leave it out".to_owned(),
+        None => format!(
+            "leave it out: `mantlet tools` lists the flags of {}",
+            profile.name
+        ),
     };
     let refusal = Refusal::new("ARG3", message, place.token, remedy);
     let value = place

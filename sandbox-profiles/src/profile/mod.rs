@@ -13,7 +13,7 @@ mod flag;
 pub use call::{
     AcceptExample, ChoiceWord, Examples, Parameter, ParameterKind, RefuseExample, Template,
 };
-pub use flag::{Conflict, DefaultSetting, Flag, FlagId, Form, Hint, Need, Order, Repeat};
+pub use flag::{Conflict, DefaultSetting, Flag, FlagId, Form, Hint, Meant, Need, Order, Repeat};
 
 pub(crate) use call::ParameterTarget;
 
