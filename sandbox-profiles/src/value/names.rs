@@ -198,19 +198,15 @@ impl NameRule {
     /// unknown one (`http-`), else the first ones.
     fn like(&self, unknown: &[&str]) -> Vec<&str> {
         const SHOWN_MAX: usize = 5;
-        let family = unknown.iter().find_map(|name| name.split_once('-'));
-        let safe = || self.safe.iter().map(String::as_str);
-        let same: Vec<&str> = safe()
-            .filter(|name| {
-                name.split_once('-').map(|(head, _)| head) == family.map(|(head, _)| head)
-            })
-            .filter(|_| family.is_some())
-            .take(SHOWN_MAX)
-            .collect();
-        if same.is_empty() {
-            safe().take(SHOWN_MAX).collect()
+        let head = |name: &str| name.split_once('-').map(|(head, _)| head.to_owned());
+        let family = unknown.iter().find_map(|name| head(name));
+        let names = self.safe.iter().map(String::as_str);
+        let related = names.clone().filter(|name| head(name) == family);
+        let related: Vec<&str> = related.take(SHOWN_MAX).collect();
+        if related.is_empty() {
+            names.take(SHOWN_MAX).collect()
         } else {
-            same
+            related
         }
     }
 

@@ -16,9 +16,11 @@ mod bench;
 
 mod corpus;
 mod executor_side;
+mod forms;
 mod generated;
 mod harmless;
 mod loading;
+mod meant;
 mod parameters;
 mod pinning;
 mod pools;
