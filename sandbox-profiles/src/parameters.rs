@@ -402,30 +402,6 @@ pub(crate) fn kind_of(flag: &Flag) -> ParameterKind {
                 items_max: *items_max,
             }
         }
-        ValueType::Mac => ParameterKind::Text {
-            chars_max: 17,
-            pattern: "^(0|([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2})$",
-        },
-        ValueType::Text { bytes_max } => ParameterKind::Text {
-            chars_max: *bytes_max,
-            pattern: "^[A-Za-z0-9][A-Za-z0-9._~:/()+,=-]*$",
-        },
-        ValueType::UrlPath { bytes_max } => ParameterKind::Text {
-            chars_max: *bytes_max,
-            pattern: "^/[A-Za-z0-9._~!'()*+,=:@%/-]*$",
-        },
-        ValueType::ByteRange => ParameterKind::Text {
-            chars_max: 41,
-            pattern: "^[0-9]+-[0-9]+$",
-        },
-        ValueType::DnsName => ParameterKind::Text {
-            chars_max: 254,
-            pattern: "^[A-Za-z0-9._-]+$",
-        },
-        ValueType::Address => ParameterKind::Text {
-            chars_max: 45,
-            pattern: "^[0-9A-Fa-f.:]+$",
-        },
         ValueType::Headers { items_max, .. } => ParameterKind::Texts {
             items_max: *items_max,
             pattern: "^[A-Za-z0-9-]+: ?[^ ]+$",
@@ -434,7 +410,21 @@ pub(crate) fn kind_of(flag: &Flag) -> ParameterKind {
             items_max: *items_max,
             pattern: "^[A-Za-z0-9._~!'()*+,=:@%/?-]+$",
         },
+        ValueType::Mac => text_kind(17, "^(0|([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2})$"),
+        ValueType::Text { bytes_max } => {
+            text_kind(*bytes_max, "^[A-Za-z0-9][A-Za-z0-9._~:/()+,=-]*$")
+        }
+        ValueType::UrlPath { bytes_max } => {
+            text_kind(*bytes_max, "^/[A-Za-z0-9._~!'()*+,=:@%/-]*$")
+        }
+        ValueType::ByteRange => text_kind(41, "^[0-9]+-[0-9]+$"),
+        ValueType::DnsName => text_kind(254, "^[A-Za-z0-9._-]+$"),
+        ValueType::Address => text_kind(45, "^[0-9A-Fa-f.:]+$"),
     }
+}
+
+const fn text_kind(chars_max: u32, pattern: &'static str) -> ParameterKind {
+    ParameterKind::Text { chars_max, pattern }
 }
 
 /// Words that are consecutive numbers make an integer, which models get right more often.

@@ -198,12 +198,12 @@ fn a_replaced_broker_gets_no_foreign_address_executed() -> Result<()> {
     let curl = CASES.get(2).context("the case of curl")?;
     for address in [OUTSIDE, DENIED] {
         let argv = aimed_at(&ground.good(curl)?, address);
-        let (program, args) = argv.split_first().context("a program")?;
+        let (program, words) = argv.split_first().context("a program")?;
         let mut command = ground
             .lab
             .client()
             .command(Identity::Plain(NOBODY), program);
-        run(command.args(args), Duration::from_secs(10))?;
+        run(command.args(words), Duration::from_secs(10))?;
     }
     ensure!(
         ground.denied.touched() > 0 && ground.outside.touched() > 0,

@@ -14,7 +14,7 @@ use harness::stdio_client::Era;
 use harness::{Lab, StdioClient};
 use serde_json::{Value, json};
 
-const BOUND: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_mins(1);
 const PROFILE: &str = include_str!("tracepath.toml");
 
 /// A lab whose client has the profile installed where administrators put it.
@@ -47,8 +47,8 @@ fn a_sixth_tool_is_one_file_and_no_code() -> Result<()> {
     for tool in ["curl - ", "dig - ", "nmap - ", "ping - ", "tracepath - "] {
         ensure!(listed.stdout.contains(tool), "{tool}: {}", listed.stdout);
     }
-    let args = ["run", "tracepath", "10.66.0.10", "--json", "--", "-m", "5"];
-    let ran = mantlet(&lab, &args)?.expect_code(0)?;
+    let words = ["run", "tracepath", "10.66.0.10", "--json", "--", "-m", "5"];
+    let ran = mantlet(&lab, &words)?.expect_code(0)?;
     let result: Value = serde_json::from_str(&ran.stdout)?;
     ensure!(
         result["stdout"]
@@ -59,9 +59,9 @@ fn a_sixth_tool_is_one_file_and_no_code() -> Result<()> {
     let argv = json!(["/usr/bin/tracepath", "-n", "-m", "5", "--", "10.66.0.10"]);
     ensure!(result["argv"] == argv, "{result}");
     // Vetted and confined like the others.
-    for args in [&["-p", "80"][..], &["-m", "0"], &["10.66.0.20"], &["-h"]] {
+    for more in [&["-p", "80"][..], &["-m", "0"], &["10.66.0.20"], &["-h"]] {
         let mut words = vec!["vet", "tracepath", "10.66.0.10", "--"];
-        words.extend(args);
+        words.extend(more);
         mantlet(&lab, &words)?.expect_code(3)?;
     }
     mantlet(&lab, &["vet", "tracepath", "8.8.8.8"])?.expect_code(3)?;

@@ -3,7 +3,7 @@
 //! Not vetting again: it knows no flag's meaning, only what no element may be.
 
 use sandbox_profiles::net::Network;
-use sandbox_profiles::profile::{Flag, Form};
+use sandbox_profiles::profile::{Flag, Form, Piece};
 use sandbox_profiles::value::ValueType;
 use sandbox_profiles::{Profile, Scope, VettedRun};
 
@@ -37,7 +37,7 @@ fn element_harm(profile: &Profile, element: &str, url: bool) -> Option<&'static 
     if !element.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Some("not printable ASCII without white space");
     }
-    if element.starts_with('-') && !is_listed(profile, element) {
+    if element.starts_with(['-', '+']) && !is_listed(profile, element) {
         return Some("no listed flag");
     }
     let networks = element.split(',').all(|item| Network::parse(item).is_ok());
@@ -61,7 +61,15 @@ fn is_listed(profile: &Profile, element: &str) -> bool {
     let mut families = families.into_iter().flatten();
     (element == "--" && profile.target.separator)
         || families.any(|switch| switch == element)
+        || is_part_of_the_target(profile, element)
         || profile.flags.iter().any(|flag| is_spelled(flag, element))
+}
+
+/// Whether the element is text of the target's form, such as `--resolve`.
+fn is_part_of_the_target(profile: &Profile, element: &str) -> bool {
+    let rule = &profile.target;
+    let mut patterns = rule.form.iter().chain(&rule.named_form);
+    patterns.any(|pattern| pattern.pieces == [Piece::Literal(element.to_owned())])
 }
 
 fn is_spelled(flag: &Flag, element: &str) -> bool {
@@ -78,6 +86,7 @@ fn is_spelled(flag: &Flag, element: &str) -> bool {
         // `-vv`: more of the last letter.
         Form::Counted => rest.chars().all(|ch| flag.spelling.ends_with(ch)),
         Form::Attached | Form::AttachedOptional => !rest.starts_with('-'),
+        Form::Equals => rest.starts_with('='),
     }
 }
 

@@ -256,6 +256,7 @@ fn shapes(flag: &Flag, value: &str) -> Vec<Vec<String>> {
                 shapes.push(vec![spelling.clone(), value.to_owned()]);
                 shapes.push(vec![format!("{spelling}={value}")]);
             }
+            Form::Equals => shapes.push(vec![format!("{spelling}={value}")]),
             Form::Attached => shapes.push(vec![format!("{spelling}{value}")]),
             Form::AttachedOptional => {
                 shapes.push(vec![spelling.clone()]);
