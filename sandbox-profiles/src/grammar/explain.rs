@@ -4,13 +4,12 @@
 //!
 //! Invariants: every way out of this file is a refusal.
 
-use super::meant::{goes_on, level, leveled};
+use super::meant::{level, leveled, misplaced, torn};
 use super::{Place, Trouble};
 use crate::nearest::nearest;
 use crate::profile::{Flag, Form, Hint, ParameterTarget, Profile, Repeat};
 use crate::refusal::Refusal;
 use crate::scope::Scope;
-use crate::target;
 use crate::value::ValueType;
 
 /// The refusal of an argument that is no listed flag.
@@ -120,34 +119,8 @@ fn part_of_a_run(profile: &Profile, place: Place<'_>) -> Option<Trouble> {
 
 fn positional(profile: &Profile, scope: &Scope, place: Place<'_>) -> Trouble {
     let token = place.token;
-    if let Some(trouble) = goes_on(profile, scope, place) {
+    if let Some(trouble) = torn(profile, scope, place) {
         return trouble;
-    }
-    if let Some(with) = place
-        .before
-        .and_then(|before| level(profile, before, token))
-    {
-        return leveled(place, place.at.saturating_sub(1), 2, with);
-    }
-    if token == profile.name {
-        let remedy = "leave it out: the tool is named by the call itself";
-        let refusal = Refusal::new(
-            "ARG3",
-            "the tool's own name among its arguments",
-            token,
-            remedy,
-        );
-        return Trouble::mended(refusal, place.at, 1, Vec::new());
-    }
-    if token.contains(['.', ':', '/']) && target::parse(token).is_ok() {
-        let refusal = Refusal::new(
-            "ARG3",
-            "a target among the arguments",
-            token,
-            "leave it out: the one target of a call is given as `target`, first on the command \
-             line; several targets are several calls",
-        );
-        return Trouble::mended(refusal, place.at, 1, Vec::new());
     }
     if let Some(flag) = takes_attached(profile, scope, place) {
         let with = format!("{}{token}", flag.spelling);
@@ -175,6 +148,9 @@ fn positional(profile: &Profile, scope: &Scope, place: Place<'_>) -> Trouble {
             format!("write {}", with.join(" ")),
         );
         return Trouble::mended(refusal, place.at, 1, with);
+    }
+    if let Some(trouble) = misplaced(profile, place) {
+        return trouble;
     }
     let flags = profile.flags.iter().flat_map(Flag::spellings);
     let meant = nearest(&format!("--{token}"), flags);

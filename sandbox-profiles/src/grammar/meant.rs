@@ -9,6 +9,7 @@ use super::{Place, Trouble, element_of};
 use crate::profile::{Flag, Form, Profile};
 use crate::refusal::Refusal;
 use crate::scope::Scope;
+use crate::target;
 use crate::value::{Value, ValueType};
 
 /// The refusal of a value that callers use and the flag doesn't take.
@@ -50,7 +51,7 @@ pub(super) fn split_value(
 }
 
 /// The flag whose value the token goes on with.
-pub(super) fn goes_on(profile: &Profile, scope: &Scope, place: Place<'_>) -> Option<Trouble> {
+fn goes_on(profile: &Profile, scope: &Scope, place: Place<'_>) -> Option<Trouble> {
     let at = place.at.checked_sub(2)?;
     let flag = profile.flag(profile.find_flag(place.tokens.get(at)?)?)?;
     let fits = flag.form == Form::Separate;
@@ -76,4 +77,33 @@ pub(super) fn leveled(place: Place<'_>, at: usize, len: usize, with: Vec<String>
         format!("write {}", with.join(" ")),
     );
     Trouble::mended(refusal, at, len, with)
+}
+
+/// The refusal of an argument that belongs to the one before it.
+pub(super) fn torn(profile: &Profile, scope: &Scope, place: Place<'_>) -> Option<Trouble> {
+    goes_on(profile, scope, place).or_else(|| {
+        let with = level(profile, place.before?, place.token)?;
+        Some(leveled(place, place.at.saturating_sub(1), 2, with))
+    })
+}
+
+/// The refusal of an argument that the call says elsewhere: the tool, the target.
+pub(super) fn misplaced(profile: &Profile, place: Place<'_>) -> Option<Trouble> {
+    let token = place.token;
+    let (message, remedy) = if token == profile.name {
+        (
+            "the tool's own name among its arguments",
+            "leave it out: the tool is named by the call itself",
+        )
+    } else if token.contains(['.', ':', '/']) && target::parse(token).is_ok() {
+        (
+            "a target among the arguments",
+            "leave it out: the one target of a call is given as `target`, first on the command \
+             line; several targets are several calls",
+        )
+    } else {
+        return None;
+    };
+    let refusal = Refusal::new("ARG3", message, token, remedy);
+    Some(Trouble::mended(refusal, place.at, 1, Vec::new()))
 }
