@@ -14,7 +14,9 @@ mod target;
 pub use call::{
     AcceptExample, ChoiceWord, Examples, Parameter, ParameterKind, RefuseExample, Template,
 };
-pub use flag::{Conflict, DefaultSetting, Flag, FlagId, Form, Hint, Need, Order, Repeat, Required};
+pub use flag::{
+    Conflict, DefaultSetting, Flag, FlagId, Form, Hint, Meant, Need, Order, Repeat, Required,
+};
 pub use target::{Pattern, Piece, TargetKind, TargetPlace, TargetRule};
 
 pub(crate) use call::ParameterTarget;
