@@ -25,6 +25,8 @@ pub struct Flag {
     pub form: Form,
     /// What its value may be.
     pub value: ValueType,
+    /// Whether its number is a port of the target.
+    pub port: bool,
     /// What it means to give it twice.
     pub repeat: Repeat,
     /// What a run with it needs.

@@ -9,11 +9,13 @@
 
 mod call;
 mod flag;
+mod ports;
 
 pub use call::{
     AcceptExample, ChoiceWord, Examples, Parameter, ParameterKind, RefuseExample, Template,
 };
 pub use flag::{Conflict, DefaultSetting, Flag, FlagId, Form, Hint, Need, Order, Repeat};
+pub use ports::ImpliedPorts;
 
 pub(crate) use call::ParameterTarget;
 
@@ -81,6 +83,8 @@ pub struct Profile {
     pub conflicts: Vec<Conflict>,
     /// Pairs of values that must not be the wrong way round.
     pub orders: Vec<Order>,
+    /// Ports that runs touch beside those that calls name.
+    pub implied_ports: Vec<ImpliedPorts>,
     /// Settings added when a call has none of their kind.
     pub defaults: Vec<DefaultSetting>,
     /// Named argument lists.

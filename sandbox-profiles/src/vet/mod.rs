@@ -14,6 +14,7 @@ mod run;
 mod settle;
 
 mod policy;
+mod ports;
 
 pub use crate::call::{Arguments, Call, ParamValue};
 pub use run::VettedRun;
@@ -80,6 +81,7 @@ fn mended(
 }
 
 fn vet_once(profile: &Profile, scope: &Scope, call: &Call) -> Result<VettedRun, Trouble> {
+    let scope = scope.for_tool(&profile.name);
     let parsed = target::parse(&call.target).map_err(Trouble::plain)?;
     let mut notes = parsed.notes;
     let tokens = words::arguments(&call.arguments).map_err(Trouble::plain)?;
@@ -159,6 +161,7 @@ pub fn vet_argv(profile: &Profile, scope: &Scope, argv: &[String]) -> Result<Vet
 
 /// The run that an argument vector describes, rendered anew.
 fn revet(profile: &Profile, scope: &Scope, argv: &[String]) -> Result<VettedRun, Trouble> {
+    let scope = scope.for_tool(&profile.name);
     check_elements(argv).map_err(Trouble::plain)?;
     let (middle, text) = frame(profile, argv).map_err(Trouble::plain)?;
     let target = target::parse(text).map_err(Trouble::plain)?.target;

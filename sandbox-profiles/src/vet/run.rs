@@ -94,6 +94,7 @@ impl VettedRun {
         let Some(name) = self.unresolved().map(ToOwned::to_owned) else {
             return Ok(self);
         };
+        let scope = scope.for_tool(&profile.name);
         aim::admit_address(profile, scope, address).map_err(|refusal| for_name(refusal, &name))?;
         let target = Target::Name {
             name,
@@ -127,6 +128,7 @@ impl VettedRun {
         let Some(name) = self.unresolved().map(ToOwned::to_owned) else {
             return Ok(self);
         };
+        let scope = scope.for_tool(&profile.name);
         if answers.len() > ANSWERS_MAX {
             let message = format!(
                 "the name has {} addresses, at most {ANSWERS_MAX} are taken",

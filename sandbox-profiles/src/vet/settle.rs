@@ -9,6 +9,7 @@ use super::policy::{
     add_exclusions, check_decoys, check_exclusions, check_families, check_intrusive,
     intrusive_parts,
 };
+use super::ports;
 use super::run::VettedRun;
 use crate::aim::{self, Aim};
 use crate::compose;
@@ -40,7 +41,9 @@ pub(super) fn settle(
     compose::absorb(profile, scope, &mut draft.settings)?;
     check_intrusive(profile, scope, &draft.settings)?;
     check_exclusions(profile, &draft.target, &draft.settings)?;
+    let asked = draft.settings.clone();
     compose::add_defaults(profile, scope, &draft.target, &mut draft.settings)?;
+    ports::hold(profile, scope, &asked, &mut draft.settings)?;
     if let (Some(id), false) = (profile.target.exclude, exclude.is_empty()) {
         add_exclusions(profile, &draft.target, id, exclude, &mut draft.settings)?;
     }
