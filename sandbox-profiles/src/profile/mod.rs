@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::sandbox::Sandbox;
+use crate::value::ValueType;
 
 /// A capability that a run can need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -126,6 +127,12 @@ impl Profile {
             .iter()
             .position(|flag| flag.is_spelled(spelling))
             .map(FlagId)
+    }
+
+    /// Whether its runs touch ports, as far as the profile says.
+    pub fn touches_ports(&self) -> bool {
+        let names_ports = |flag: &Flag| flag.port || matches!(flag.value, ValueType::Ports { .. });
+        self.flags.iter().any(names_ports) || !self.implied_ports.is_empty()
     }
 
     /// The template of that name.
