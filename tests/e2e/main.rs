@@ -15,6 +15,7 @@ mod lifecycle;
 mod mcp_sdk;
 mod output;
 mod run_command;
+mod scope;
 mod stdio_runs;
 mod stdio_traps;
 mod system_mode;

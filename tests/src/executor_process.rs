@@ -44,6 +44,8 @@ pub struct Options {
     pub max_runs: u32,
     /// User ids that may connect.
     pub peers: Vec<u32>,
+    /// More keys of `[security]`, and tables below it.
+    pub security: String,
 }
 
 impl Options {
@@ -55,6 +57,7 @@ impl Options {
             profiles: None,
             max_runs: 4,
             peers: vec![0, NOBODY.uid],
+            security: String::new(),
         }
     }
 
@@ -64,6 +67,15 @@ impl Options {
         Self {
             identity: Identity::NetRaw(account),
             ..Self::plain(account)
+        }
+    }
+
+    /// With more of a scope, as `executor.toml` has it.
+    #[must_use]
+    pub fn security(self, keys: &str) -> Self {
+        Self {
+            security: keys.to_owned(),
+            ..self
         }
     }
 
@@ -121,7 +133,8 @@ impl ExecutorProcess {
             chown(&runs_dir, Some(account.uid), Some(account.uid))?;
         }
         let profiles = options.profiles.as_deref();
-        let text = config::executor(&runs_dir, profiles, options.max_runs, &options.peers);
+        let scope = config::executor(&runs_dir, profiles, options.max_runs, &options.peers);
+        let text = format!("{scope}{}\n", options.security);
         let file = dir.join("executor.toml");
         fs::write(&file, text)?;
         let listener = UnixListener::bind(&socket)?;

@@ -28,6 +28,7 @@ pub mod lab;
 
 pub mod services;
 
+pub mod touched;
 pub mod trap;
 
 pub mod namespace;

@@ -35,6 +35,7 @@ pub(super) fn hold(
         return Ok(());
     }
     let excluding = excluding(profile);
+    let mut is_choosing = false;
     for (id, value) in settings.iter() {
         let Some(flag) = profile.flag(*id) else {
             continue;
@@ -42,6 +43,7 @@ pub(super) fn hold(
         let chooses = matches!(value, Value::Ports(PortList::All))
             && excluding.is_some()
             && !allowed.is_empty();
+        is_choosing |= chooses;
         match named(flag, value) {
             Some(ports) if !chooses && !ports.is_within(allowed) => {
                 return Err(named_outside(profile, allowed, asked, (*id, flag), &ports));
@@ -50,11 +52,13 @@ pub(super) fn hold(
         }
     }
     for row in &profile.implied_ports {
-        check_implied(profile, allowed, asked, settings, row)?;
+        is_choosing |= check_implied(profile, allowed, asked, settings, row)?;
     }
     match excluding {
-        Some((id, flag)) => exclude(allowed, (id, flag), settings),
-        None => Ok(()),
+        // Where every port is named nothing is added, so that a call within both
+        // sides' scopes is the same call on both.
+        Some((id, flag)) if is_choosing => exclude(allowed, (id, flag), settings),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -134,22 +138,26 @@ fn named_outside(
     Trouble::rewritten(refusal, render(profile, &kept))
 }
 
-/// Refuses a run that would touch ports outside the scope by itself.
+/// Refuses a run that would touch ports outside the scope by itself. Gives whether
+/// the tool must be told to leave some of them alone.
 fn check_implied(
     profile: &Profile,
     allowed: &PortSet,
     asked: &Settings,
     settings: &Settings,
     row: &ImpliedPorts,
-) -> Result<(), Trouble> {
+) -> Result<bool, Trouble> {
     let Some(flags) = touching(profile, settings, row) else {
-        return Ok(());
+        return Ok(false);
     };
+    if row.ports.is_within(allowed) {
+        return Ok(false);
+    }
     let held_off = row.excludable
         && excluding(profile).is_some()
         && !row.ports.intersection(allowed).is_empty();
-    if held_off || row.ports.is_within(allowed) {
-        return Ok(());
+    if held_off {
+        return Ok(true);
     }
     let mut kept = asked.clone();
     let mut instead: Vec<String> = Vec::new();
