@@ -225,12 +225,12 @@ mod tests {
         layers
             .lay_file(Path::new("example.toml"), &example())
             .unwrap();
-        let own: String = OWN_SCOPE
+        let own: Vec<&str> = OWN_SCOPE
             .lines()
             .filter_map(|line| line.strip_prefix("# "))
             .filter(|line| line.contains('=') || line.starts_with('['))
-            .map(|line| format!("{line}\n"))
             .collect();
+        let own = own.join("\n");
         let read = Layers::built_in().lay_file(Path::new("own.toml"), &own);
         assert!(read.is_ok(), "{read:?}");
         let built_in = Layers::built_in();

@@ -273,3 +273,192 @@ fn tools(profiles: &ProfileSet, inventory: &Inventory) -> Vec<ToolRow> {
     };
     names.into_iter().map(row).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use protocol::event::ToolState;
+    use sandbox_profiles::load;
+    use sandbox_profiles::scope::{ScopeConfig, ToolScopeConfig};
+
+    use super::*;
+
+    fn row(tool: &str, fact: &Fact, bytes: usize) -> ScopeRow {
+        let value = fact.value.to_string();
+        ScopeRow {
+            tool: tool.to_owned(),
+            key: fact.key.to_owned(),
+            value: value.get(..bytes).unwrap_or(&value).to_owned(),
+            digest: fact.digest(),
+        }
+    }
+
+    fn inventory(scope: &Scope, bytes: usize) -> Inventory {
+        let general = scope.facts();
+        let mut rows: Vec<_> = general.iter().map(|fact| row("", fact, bytes)).collect();
+        for tool in scope.tools() {
+            let own = scope.for_tool(tool).facts();
+            let own = own.iter().filter(|fact| !general.contains(fact));
+            rows.extend(own.map(|fact| row(tool, fact, bytes)));
+        }
+        let tools = load::built_in().unwrap();
+        let tools = tools.iter().map(|profile| ToolState {
+            name: profile.name.clone(),
+            path: String::new(),
+            version: String::new(),
+            problem: String::new(),
+            profile_digest: profile.digest,
+        });
+        Inventory {
+            mode: "system".into(),
+            uid: 1,
+            capabilities: Vec::new(),
+            landlock_abi: 7,
+            kernel: String::new(),
+            egress: String::new(),
+            runs: (0, 1),
+            icmp_sockets: false,
+            tools: tools.collect(),
+            scope: rows,
+            rows_left_out: 0,
+        }
+    }
+
+    fn scope(networks: &str, own: Option<ToolScopeConfig>) -> Scope {
+        let own = own.map(|own| ("nmap".to_owned(), own));
+        Scope::new(&ScopeConfig {
+            allowed_networks: networks.split(' ').map(ToOwned::to_owned).collect(),
+            tools: own.into_iter().collect::<BTreeMap<_, _>>(),
+            ..ScopeConfig::default()
+        })
+        .unwrap()
+    }
+
+    fn port(port: &str) -> ToolScopeConfig {
+        ToolScopeConfig {
+            allowed_ports: Some(vec![port.to_owned()]),
+            ..ToolScopeConfig::default()
+        }
+    }
+
+    #[test]
+    fn says_which_side_is_tighter_and_what_a_call_gets() {
+        let (wide, narrow, beside) = ("10.0.0.0/8", "10.66.0.0/24", "192.168.0.0/16");
+        let cases = [
+            (scope(wide, None), scope(wide, None), vec![], "the same"),
+            (
+                scope(wide, Some(port("22"))),
+                scope(wide, Some(port("22"))),
+                vec![],
+                "the same, of a tool",
+            ),
+            (
+                scope(narrow, None),
+                scope(wide, None),
+                vec![
+                    "the broker is tighter; what only the executor allows is refused by the broker (TGT2)",
+                ],
+                "the broker's is within the executor's",
+            ),
+            (
+                scope(wide, None),
+                scope(narrow, None),
+                vec![
+                    "the executor is tighter; what only the broker allows is refused by the executor (TGT2)",
+                ],
+                "the other way round",
+            ),
+            (
+                scope(wide, None),
+                scope(beside, None),
+                vec!["each allows what the other doesn't"],
+                "side by side",
+            ),
+            (
+                scope(wide, Some(port("22"))),
+                scope(wide, None),
+                vec!["the broker is tighter"],
+                "the broker has a table that the executor hasn't",
+            ),
+            (
+                scope(wide, None),
+                scope(wide, Some(port("22"))),
+                vec!["the executor is tighter"],
+                "the executor has one that the broker hasn't",
+            ),
+        ];
+        let tools = load::built_in().unwrap();
+        for (ours, theirs, expected, why) in cases {
+            let sides = Sides::new(&ours, &tools, Some(&inventory(&theirs, 4096)));
+            let got: Vec<_> = sides.keys.iter().filter_map(KeyRow::verdict).collect();
+            assert_eq!(got.len(), expected.len(), "{why}: {got:?}");
+            for (got, expected) in got.iter().zip(&expected) {
+                assert!(got.starts_with(expected), "{why}: {got}");
+            }
+            assert_eq!(
+                sides.text().contains("differs"),
+                !expected.is_empty(),
+                "{why}"
+            );
+            assert_eq!(
+                ours.digest() == theirs.digest(),
+                expected.is_empty(),
+                "{why}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_cut_is_compared_by_digest() {
+        let long: Vec<String> = (0..200).map(|net| format!("10.{net}.1.0/24")).collect();
+        let (ours, other) = (scope(&long.join(" "), None), scope("10.0.0.0/8", None));
+        let tools = load::built_in().unwrap();
+        let same = Sides::new(&ours, &tools, Some(&inventory(&ours, 40)));
+        assert!(same.keys.iter().all(|row| row.verdict().is_none()));
+        let differs = Sides::new(&other, &tools, Some(&inventory(&ours, 40)));
+        let said = differs.keys.first().unwrap().verdict().unwrap();
+        assert!(said.starts_with("which is tighter can't be told"), "{said}");
+    }
+
+    #[test]
+    fn a_tool_that_only_one_side_has_or_describes_alike_is_said() {
+        let tools = load::built_in().unwrap();
+        let ours = scope("10.0.0.0/8", None);
+        let mut told = inventory(&ours, 4096);
+        assert!(
+            !Sides::new(&ours, &tools, Some(&told))
+                .text()
+                .contains("tool  ")
+        );
+        told.tools[0].profile_digest = [0; 32];
+        told.tools[1].name = "other".into();
+        let text = Sides::new(&ours, &tools, Some(&told)).text();
+        for said in [
+            "nmap differs: the profiles are not the same",
+            "ping differs: the executor has no such tool",
+            "other differs: only the executor has it",
+        ] {
+            assert!(text.contains(said), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_claimed_of_an_executor_that_did_not_say() {
+        let ours = scope("10.0.0.0/8", Some(port("22")));
+        let tools = load::built_in().unwrap();
+        let silent = Sides::new(&ours, &tools, None);
+        assert!(!silent.text().contains("differs"));
+        assert!(silent.json()["scope"][0]["same"].is_null());
+        let mut told = inventory(&scope("10.0.0.0/8", None), 4096);
+        told.rows_left_out = 1;
+        let partly = Sides::new(&ours, &tools, Some(&told));
+        let own = partly.keys.iter().find(|row| row.tool.is_some()).unwrap();
+        assert_eq!(
+            own.theirs,
+            Theirs::Unsaid,
+            "its row may be one that didn't fit"
+        );
+        assert!(partly.text().contains("1 more rows"));
+    }
+}
