@@ -6,7 +6,7 @@
 //! flag of the call includes it; composing a composed result changes nothing.
 
 use crate::grammar::{self, Settings, Trouble, element_of, render};
-use crate::profile::{Conflict, Flag, FlagId, Profile};
+use crate::profile::{Conflict, DefaultSetting, Flag, FlagId, Profile, Required};
 use crate::refusal::Refusal;
 use crate::scope::Scope;
 use crate::target::Target;
@@ -86,14 +86,16 @@ fn conflict<'p>(
 }
 
 /// Puts a template's settings under those of the call. What the call says
-/// itself takes the place of the template's value for the same flag and of
-/// whatever can't be combined with it.
+/// itself takes the place of the template's value for the same flag, and of
+/// another way of the same thing. What would take away what the template is for
+/// is refused: the run would be neither the template's nor quite the call's.
 pub(crate) fn underlay(
     profile: &Profile,
+    name: &str,
     template: &Settings,
     call: &Settings,
     notes: &mut Vec<String>,
-) -> Settings {
+) -> Result<Settings, Trouble> {
     let mut settings = call.clone();
     for (id, value) in template {
         if let Some(own) = call.get(id) {
@@ -102,17 +104,46 @@ pub(crate) fn underlay(
             }
             continue;
         }
-        let other = call
+        let mut clashes = call
             .iter()
-            .find(|(other, _)| conflict(profile, call, *id, **other).is_some());
-        match other {
-            Some((other, own)) => notes.push(gave_way(profile, *id, value, *other, own)),
+            .filter_map(|(other, own)| Some((other, own, conflict(profile, call, *id, *other)?)));
+        match clashes.next() {
+            Some((other, own, conflict)) if conflict.alternatives => {
+                notes.push(gave_way(profile, *id, value, *other, own));
+            }
+            Some((other, _, conflict)) => {
+                return Err(defeated(profile, name, *id, *other, conflict, call));
+            }
             None => {
                 settings.insert(*id, value.clone());
             }
         }
     }
-    settings
+    Ok(settings)
+}
+
+/// The refusal of a call that takes away what its template is for.
+fn defeated(
+    profile: &Profile,
+    name: &str,
+    id: FlagId,
+    by: FlagId,
+    conflict: &Conflict,
+    call: &Settings,
+) -> Trouble {
+    let (own, other) = (profile.spelling(id), profile.spelling(by));
+    let refusal = Refusal::new(
+        &conflict.rule,
+        format!(
+            "the template {name} stands for {own}, which can't be combined with {other}: {}",
+            conflict.reason
+        ),
+        other,
+        format!("leave {other} out, or call without the template"),
+    );
+    let mut kept = call.clone();
+    kept.remove(&by);
+    Trouble::rewritten(refusal, render(profile, &kept))
 }
 
 fn gave_way(profile: &Profile, id: FlagId, value: &Value, by: FlagId, own: &Value) -> String {
@@ -195,11 +226,12 @@ pub(crate) fn add_defaults(
     settings: &mut Settings,
 ) -> Result<(), Trouble> {
     let is_network = matches!(target, Target::Network(_));
-    // Each default sees the call alone, so that their order doesn't matter.
+    // Each default sees the call alone, so that their order doesn't matter, but
+    // for those that say what must be given: these see the defaults before them.
     let call = settings.clone();
     for default in &profile.defaults {
         let asked = default.unless.iter().any(|id| call.contains_key(id));
-        if asked || (is_network && default.single) {
+        if asked || (is_network && default.single) || !holds(profile, scope, settings, default)? {
             continue;
         }
         for (id, value) in grammar::read(profile, scope, &default.args)?.settings {
@@ -212,4 +244,37 @@ pub(crate) fn add_defaults(
         }
     }
     Ok(())
+}
+
+/// Whether what a default wants to be given is.
+fn holds(
+    profile: &Profile,
+    scope: &Scope,
+    settings: &Settings,
+    default: &DefaultSetting,
+) -> Result<bool, Trouble> {
+    let given = grammar::read(profile, scope, &default.given)?.settings;
+    Ok(given
+        .iter()
+        .all(|(id, value)| settings.get(id) == Some(value)))
+}
+
+/// Refuses settings that leave nothing to do.
+pub(crate) fn check_required(profile: &Profile, settings: &Settings) -> Result<(), Trouble> {
+    let missing =
+        |required: &&Required| !required.any_of.iter().any(|id| settings.contains_key(id));
+    let Some(required) = profile.required.iter().find(missing) else {
+        return Ok(());
+    };
+    let flags: Vec<&str> = required
+        .any_of
+        .iter()
+        .map(|id| profile.spelling(*id))
+        .collect();
+    Err(Trouble::plain(Refusal::new(
+        "ARG1",
+        required.reason.clone(),
+        &flags.join(" "),
+        required.remedy.clone(),
+    )))
 }

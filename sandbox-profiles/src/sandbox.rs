@@ -35,6 +35,8 @@ pub struct Sandbox {
     pub raw: RawUse,
     /// Whether the tool may start threads.
     pub threads: bool,
+    /// Whether the tool binds a TCP socket before it connects. It never listens.
+    pub tcp_bind: bool,
     /// Resource limits.
     pub limits: Limits,
     /// Environment of every run, beside the executor's own constant list.

@@ -11,11 +11,16 @@
 )]
 
 mod commands;
+mod differential;
+mod injections;
 mod lifecycle;
 mod mcp_sdk;
+mod name_servers;
+mod names;
 mod output;
 mod run_command;
 mod scope;
+mod sixth_tool;
 mod stdio_runs;
 mod stdio_traps;
 mod system_mode;

@@ -40,6 +40,65 @@ fn is_neutral(text: &str) -> bool {
         .any(|c| is_tag(c) || is_bidi(c) || is_control(c))
 }
 
+/// Variables by which the bare tools were led elsewhere, or into other code.
+const LEADING: [&str; 22] = [
+    "ALL_PROXY",
+    "CURL_HOME",
+    "GCONV_PATH",
+    "HOSTALIASES",
+    "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
+    "LOCALDOMAIN",
+    "MTR_OPTIONS",
+    "MTR_PACKET",
+    "NLSPATH",
+    "NMAPDIR",
+    "NMAP_PRIVILEGED",
+    "OPENSSL_CONF",
+    "OPENSSL_MODULES",
+    "PGHOSTADDR",
+    "PYTHONPATH",
+    "RES_OPTIONS",
+    "RUBYOPT",
+    "SNMPCONFPATH",
+    "SSLKEYLOGFILE",
+    "TZ",
+    "http_proxy",
+];
+
+#[test]
+fn no_variable_of_the_caller_reaches_a_tool() -> Result<()> {
+    let Some(lab) = Lab::start(&[])? else {
+        return Ok(());
+    };
+    let args = [
+        "run",
+        "misbehaviours",
+        "10.66.0.10",
+        "--json",
+        "--",
+        "--do",
+        "show-environment",
+    ];
+    let mut command = misbehaving(&lab, &args)?;
+    command.envs(LEADING.map(|name| (name, "/nowhere/of-the-caller")));
+    command.env("HOME", "/nowhere/of-the-caller");
+    // The loader complains of LD_PRELOAD, in the broker, which is the caller's own.
+    let ended = run(&mut command, BOUND)?.expect_code(0)?;
+    let result: Value = serde_json::from_str(&ended.stdout)?;
+    let shown = result["stdout"].as_str().context("the tool's output")?;
+    let names: BTreeSet<&str> = shown
+        .lines()
+        .filter_map(|line| Some(line.split_once('=')?.0))
+        .collect();
+    let constant = BTreeSet::from(["HOME", "LANG", "LC_ALL", "PATH", "TMPDIR"]);
+    ensure!(
+        names == constant && !shown.contains("of-the-caller"),
+        "{shown}"
+    );
+    Ok(())
+}
+
 #[test]
 fn escapes_are_neutralised_for_readers_and_kept_in_the_raw_file() -> Result<()> {
     let Some(lab) = Lab::start(&[])? else {

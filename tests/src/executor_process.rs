@@ -44,7 +44,7 @@ pub struct Options {
     pub max_runs: u32,
     /// User ids that may connect.
     pub peers: Vec<u32>,
-    /// More keys of `[security]`, and tables below it.
+    /// More keys of `[security]`, as TOML.
     pub security: String,
 }
 
@@ -133,8 +133,8 @@ impl ExecutorProcess {
             chown(&runs_dir, Some(account.uid), Some(account.uid))?;
         }
         let profiles = options.profiles.as_deref();
-        let scope = config::executor(&runs_dir, profiles, options.max_runs, &options.peers);
-        let text = format!("{scope}{}\n", options.security);
+        let mut text = config::executor(&runs_dir, profiles, options.max_runs, &options.peers);
+        text.push_str(&options.security);
         let file = dir.join("executor.toml");
         fs::write(&file, text)?;
         let listener = UnixListener::bind(&socket)?;
@@ -149,6 +149,10 @@ impl ExecutorProcess {
         command
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        // An administrator's mistakes, which no tool may come to see.
+        for name in ["NMAPDIR", "NMAP_PRIVILEGED", "LD_LIBRARY_PATH", "HOME"] {
+            command.env(name, "/nowhere/of-the-executor");
+        }
         command.stdin(Stdio::from(OwnedFd::from(listener)));
         let running = Running::start(&mut command)?;
         Ok(Self {

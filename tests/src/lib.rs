@@ -24,12 +24,16 @@ pub mod hostile;
 
 pub mod raw_peer;
 
+pub mod names;
+
 pub mod lab;
 
 pub mod services;
 
 pub mod touched;
 pub mod trap;
+
+pub mod responder;
 
 pub mod namespace;
 
@@ -51,5 +55,6 @@ pub use binaries::Binaries;
 pub use executor_process::ExecutorProcess;
 pub use lab::Lab;
 pub use raw_peer::RawPeer;
+pub use responder::Responder;
 pub use running::{Ended, Running};
 pub use stdio_client::StdioClient;

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use harness::Binaries;
 use harness::running::run;
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::process::Command;
 use std::time::Duration;
@@ -66,6 +67,65 @@ fn each_make_command_in_the_documents_exists() -> Result<()> {
             "README: make {command}"
         );
     }
+    Ok(())
+}
+
+/// The keys that the loader of profiles asks its tables for.
+fn profile_keys() -> Result<BTreeSet<String>> {
+    const READERS: [&str; 9] = [
+        "text(",
+        "texts(",
+        "boolean(",
+        "integer(",
+        "table(",
+        "tables(",
+        "text_map(",
+        "path_map(",
+        "seconds(",
+    ];
+    let mut keys = BTreeSet::new();
+    for source in sources(&["rs"])? {
+        if !source.path.starts_with("sandbox-profiles/src/load/") {
+            continue;
+        }
+        for reader in READERS {
+            for after in source.text.split(reader).skip(1) {
+                let after = after.split([')', ';']).next().unwrap_or_default();
+                let key = after.split('"').nth(1).unwrap_or_default();
+                let plain = |c: char| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit();
+                if !key.is_empty() && key.chars().all(plain) {
+                    keys.insert(key.to_owned());
+                }
+            }
+        }
+    }
+    ensure!(keys.len() > 80, "{keys:?}");
+    Ok(keys)
+}
+
+#[test]
+fn profiles_md_names_every_key_and_type_of_a_profile() -> Result<()> {
+    let document = read("docs/PROFILES.md")?;
+    let mut missing = Vec::new();
+    for key in profile_keys()? {
+        let stands = document
+            .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+            .any(|word| word == key);
+        if !stands {
+            missing.push(key);
+        }
+    }
+    let flags = read("sandbox-profiles/src/load/flags.rs")?;
+    let types = flags.split_once("const TYPES").context("the types")?.1;
+    let types = types.split_once('=').context("the types")?.1;
+    let types = types.split_once(']').context("the types")?.0;
+    for kind in types.split('"').skip(1).step_by(2) {
+        let is_described = ["switch"].contains(&kind) || document.contains(&format!("`{kind}`"));
+        if !is_described {
+            missing.push(format!("type {kind}"));
+        }
+    }
+    ensure!(missing.is_empty(), "docs/PROFILES.md lacks {missing:?}");
     Ok(())
 }
 

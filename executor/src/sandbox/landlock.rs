@@ -8,8 +8,9 @@
 //!
 //! Invariants: a hard requirement: without Landlock nothing runs. All rights
 //! that the kernel's ABI knows are handled, so what no rule allows is denied;
-//! TCP bind is denied to all; the ABI is in every receipt, so a kernel that
-//! knows fewer rights shows.
+//! TCP bind is denied to all that don't need it before they connect, and these
+//! can't listen; the ABI is in every receipt, so a kernel that knows fewer
+//! rights shows.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -111,6 +112,7 @@ impl Abi {
         let net = match tcp {
             _ if self.0 < ABI_TCP => 0,
             Tcp::AnyPort => BIND_TCP,
+            Tcp::AnyPortBound => 0,
             Tcp::None => BIND_TCP | CONNECT_TCP,
         };
         LandlockHandled {
@@ -126,6 +128,9 @@ impl Abi {
 enum Tcp {
     /// To any port: a scanner's are not known before.
     AnyPort,
+    /// The same, from a port that the tool binds first. Without listen(2), which
+    /// no profile may list beside it, that opens no door.
+    AnyPortBound,
     /// None: its sockets are no TCP sockets.
     None,
 }
@@ -219,12 +224,14 @@ impl Rules {
         abi: Abi,
         paths: Paths<'_>,
         sockets: &[&SocketKind],
+        tcp_bind: bool,
         opened: &mut Opened,
     ) -> Result<Self, LandlockError> {
-        let tcp = if sockets.iter().any(|socket| socket.kind == SOCK_STREAM) {
-            Tcp::AnyPort
-        } else {
-            Tcp::None
+        let is_tcp = sockets.iter().any(|socket| socket.kind == SOCK_STREAM);
+        let tcp = match (is_tcp, tcp_bind) {
+            (true, true) => Tcp::AnyPortBound,
+            (true, false) => Tcp::AnyPort,
+            (false, _) => Tcp::None,
         };
         let read = paths.read.iter().map(|row| (&row.path, Access::Read));
         let write = paths.write.iter().map(|row| (&row.path, Access::Write));
@@ -360,6 +367,7 @@ mod tests {
                 "{why}"
             );
             assert_eq!(Abi(abi).handled(Tcp::None).net, none, "{why}");
+            assert_eq!(Abi(abi).handled(Tcp::AnyPortBound).net, 0, "{why}");
         }
     }
 

@@ -8,8 +8,8 @@ use super::read::Table;
 use crate::grammar;
 use crate::parameters::kind_of;
 use crate::profile::{
-    AcceptExample, Capability, ChoiceWord, Examples, Flag, FlagId, Parameter, ParameterKind,
-    ParameterTarget, Profile, RefuseExample,
+    AcceptExample, ChoiceWord, Examples, Flag, FlagId, Parameter, ParameterKind, ParameterTarget,
+    Profile, RefuseExample,
 };
 use crate::scope::{Scope, ScopeConfig};
 
@@ -33,6 +33,8 @@ pub(super) fn choices(root: &Table<'_>) -> (Vec<Parameter>, Vec<usize>) {
                     word: word.value,
                     description: description.value,
                     args,
+                    // Filled in once the grammar can read the arguments.
+                    intrusive: false,
                 });
             }
         }
@@ -72,31 +74,34 @@ pub(super) fn complete(profile: &mut Profile) {
     let Ok(scope) = Scope::new(&config) else {
         return;
     };
-    let needs: Vec<Vec<Capability>> = profile
-        .parameters
-        .iter()
-        .map(|parameter| needs_of(profile, &scope, parameter))
-        .collect();
-    for (parameter, needs) in profile.parameters.iter_mut().zip(needs) {
-        parameter.needs = needs;
+    let mut parameters = std::mem::take(&mut profile.parameters);
+    for parameter in &mut parameters {
+        complete_words(profile, &scope, parameter);
     }
+    profile.parameters = parameters;
 }
 
-fn needs_of(profile: &Profile, scope: &Scope, parameter: &Parameter) -> Vec<Capability> {
-    let ParameterKind::Choice { words, .. } = &parameter.kind else {
-        return parameter.needs.clone();
+fn complete_words(profile: &Profile, scope: &Scope, parameter: &mut Parameter) {
+    let (ParameterTarget::Words, ParameterKind::Choice { words, .. }) =
+        (parameter.sets, &mut parameter.kind)
+    else {
+        return;
     };
-    let mut needs = parameter.needs.clone();
     for word in words {
         let Ok(reading) = grammar::read(profile, scope, &word.args) else {
             continue;
         };
-        let flags = reading.settings.keys().filter_map(|id| profile.flag(*id));
-        needs.extend(flags.flat_map(|flag| flag.needs.iter().map(|need| need.capability)));
+        for (id, value) in &reading.settings {
+            let Some(flag) = profile.flag(*id) else {
+                continue;
+            };
+            word.intrusive |= flag.intrusive || flag.value.is_intrusive(value);
+            let needs = flag.needs.iter().map(|need| need.capability);
+            parameter.needs.extend(needs);
+        }
     }
-    needs.sort_unstable();
-    needs.dedup();
-    needs
+    parameter.needs.sort_unstable();
+    parameter.needs.dedup();
 }
 
 /// Parameters over one flag each, and where they stand.

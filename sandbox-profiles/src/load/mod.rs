@@ -14,6 +14,8 @@ mod schema;
 
 mod calls;
 mod confine;
+mod target;
+
 mod flags;
 mod ports;
 
@@ -35,6 +37,8 @@ use read::{Document, Table};
 
 /// The profiles that are part of the binary.
 const BUILT_IN: &[(&str, &str)] = &[
+    ("tools/curl.toml", include_str!("../../tools/curl.toml")),
+    ("tools/dig.toml", include_str!("../../tools/dig.toml")),
     ("tools/nmap.toml", include_str!("../../tools/nmap.toml")),
     ("tools/ping.toml", include_str!("../../tools/ping.toml")),
 ];

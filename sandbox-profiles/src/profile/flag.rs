@@ -11,6 +11,13 @@ use crate::value::ValueType;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlagId(pub(crate) usize);
 
+impl FlagId {
+    /// The flag's place in [`super::Profile::flags`].
+    pub const fn index(self) -> usize {
+        self.0
+    }
+}
+
 /// One flag that a profile lists.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -33,6 +40,8 @@ pub struct Flag {
     pub needs: Vec<Need>,
     /// Whether only an intrusive policy allows it.
     pub intrusive: bool,
+    /// Why it can't be used on an IPv6 target; nothing where it can.
+    pub ipv4_only: Option<String>,
     /// What to use where intrusive runs are not allowed; empty: leave it out.
     pub instead: Vec<String>,
     /// Flags that it includes, which are dropped beside it.
@@ -43,6 +52,8 @@ pub struct Flag {
     pub shorthand: bool,
     /// The rule that a bad value breaks.
     pub rule: String,
+    /// Whether a bare argument of its type was probably meant as its value.
+    pub bare: bool,
 }
 
 impl Flag {
@@ -70,6 +81,8 @@ pub enum Form {
     Attached,
     /// Value directly after the flag, or none: `-PS`, `-PS80`.
     AttachedOptional,
+    /// Value after `=` in the same argument, and only so: `+time=5`.
+    Equals,
 }
 
 /// What it means to give a flag twice.
@@ -81,6 +94,8 @@ pub enum Repeat {
     Last,
     /// Refused.
     Refuse,
+    /// Each occurrence adds one item to the value's list.
+    Collect,
 }
 
 /// A capability that a flag needs, and why.
@@ -105,6 +120,9 @@ pub struct Conflict {
     pub with: Vec<FlagId>,
     /// Allowed after all when one of these is given.
     pub unless: Vec<FlagId>,
+    /// Whether the flags are several ways of the same thing, so that a call may
+    /// choose another one than its template does.
+    pub alternatives: bool,
     /// Why not.
     pub reason: String,
     /// The rule that a combination breaks.
@@ -133,6 +151,20 @@ pub struct DefaultSetting {
     pub unless: Vec<FlagId>,
     /// Only added for a single address or name, not for a network.
     pub single: bool,
+    /// Only added where these settings hold, earlier defaults included.
+    pub given: Vec<String>,
+}
+
+/// Flags of which a call needs at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Required {
+    /// One of these.
+    pub any_of: Vec<FlagId>,
+    /// Why.
+    pub reason: String,
+    /// What to do.
+    pub remedy: String,
 }
 
 /// An argument that is refused with an explanation of its own.

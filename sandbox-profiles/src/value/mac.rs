@@ -1,10 +1,9 @@
-//! Hardware addresses: `0` for a random one, or six pairs with colons.
+//! Hardware addresses: `0` for a random one, or six pairs with colons or hyphens.
 //!
-//! No vendor names, prefixes or hyphens, which the tool resolves or refuses in
-//! its own ways.
+//! No vendor names and no prefixes, which the tool completes in its own ways. A
+//! group address is one as well: whoever may forge a sender may forge that.
 //!
-//! Invariants: never a group address, which no sender can have; rendered in
-//! lower case.
+//! Invariants: rendered in lower case, with colons.
 
 use std::fmt;
 
@@ -21,25 +20,17 @@ pub enum Mac {
 
 impl Mac {
     pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
-        const REMEDY: &str = "give 0 (random) or six pairs with colons, like 02:00:5e:10:00:01";
         if text == "0" {
             return Ok(Self::Random);
         }
-        let wrong = |message: &str| {
-            let error = ValueError::new(message, text, REMEDY);
-            // Hyphens are the other usual spelling.
-            let colons = text.replace('-', ":");
-            if colons != text && octets(&colons).is_some() {
-                error.with_nearest(colons.to_ascii_lowercase())
-            } else {
-                error
-            }
-        };
-        let octets = octets(text).ok_or_else(|| wrong("not a hardware address"))?;
-        if octets.first().is_some_and(|first| first & 1 == 1) {
-            return Err(wrong("a group address can't be a sender"));
-        }
-        Ok(Self::Address(octets))
+        let octets = octets(text, ':').or_else(|| octets(text, '-'));
+        octets.map(Self::Address).ok_or_else(|| {
+            ValueError::new(
+                "not a hardware address",
+                text,
+                "give 0 (random) or six pairs with colons, like 02:00:5e:10:00:01",
+            )
+        })
     }
 }
 
@@ -56,9 +47,9 @@ impl fmt::Display for Mac {
     }
 }
 
-fn octets(text: &str) -> Option<[u8; 6]> {
+fn octets(text: &str, between: char) -> Option<[u8; 6]> {
     let octets = text
-        .split(':')
+        .split(between)
         .map(|pair| {
             let hex = pair.len() == 2 && pair.bytes().all(|byte| byte.is_ascii_hexdigit());
             hex.then(|| u8::from_str_radix(pair, 16).ok()).flatten()
@@ -77,9 +68,14 @@ mod tests {
             ("0", Some("0"), "random"),
             ("00:11:22:33:44:55", Some("00:11:22:33:44:55"), "plain"),
             ("AA:bb:CC:dd:EE:ff", Some("aa:bb:cc:dd:ee:ff"), "lower case"),
-            ("01:00:5e:00:00:01", None, "group address"),
-            ("ff:ff:ff:ff:ff:ff", None, "broadcast"),
-            ("00-11-22-33-44-55", None, "hyphens"),
+            (
+                "01:23:45:67:89:AB",
+                Some("01:23:45:67:89:ab"),
+                "group address",
+            ),
+            ("ff:ff:ff:ff:ff:ff", Some("ff:ff:ff:ff:ff:ff"), "broadcast"),
+            ("00-11-22-33-44-55", Some("00:11:22:33:44:55"), "hyphens"),
+            ("00-11:22-33:44-55", None, "both"),
             ("00:11:22:33:44", None, "five pairs"),
             ("00:11:22:33:44:55:66", None, "seven pairs"),
             ("00:11:22:33:44:55zz", None, "something after it"),

@@ -211,6 +211,32 @@ fn check_listed(scope: &Scope, families: &[bool]) -> Result<(), Trouble> {
     )))
 }
 
+/// Refuses flags that the tool has for IPv4 only. An unresolved name is checked
+/// once it is pinned.
+pub(super) fn check_ipv4_only(
+    profile: &Profile,
+    target: &Target,
+    settings: &Settings,
+) -> Result<(), Trouble> {
+    if !target.network().is_some_and(|network| network.is_ipv6()) {
+        return Ok(());
+    }
+    let only = |id: &FlagId| Some((*id, profile.flag(*id)?.ipv4_only.as_ref()?));
+    let Some((id, reason)) = settings.keys().find_map(only) else {
+        return Ok(());
+    };
+    let spelling = profile.spelling(id);
+    let refusal = Refusal::new(
+        "TGT9",
+        format!("{spelling} is for IPv4 targets only: {reason}"),
+        spelling,
+        format!("leave {spelling} out, or give an IPv4 target"),
+    );
+    let mut kept = settings.clone();
+    kept.remove(&id);
+    Err(Trouble::rewritten(refusal, render(profile, &kept)))
+}
+
 pub(super) fn check_decoys(
     profile: &Profile,
     scope: &Scope,

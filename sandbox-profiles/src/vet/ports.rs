@@ -129,12 +129,18 @@ fn named_outside(
         &format!("choose from {}", shown(allowed)),
     );
     let inside = ports.intersection(allowed);
-    if inside.is_empty() || !matches!(flag.value, ValueType::Ports { .. }) {
-        return Trouble::plain(refusal);
-    }
+    let nearest = match (&flag.value, allowed.first()) {
+        (ValueType::Ports { .. }, _) if !inside.is_empty() => {
+            Value::Ports(PortList::Ranges(inside.ranges().to_vec()))
+        }
+        // A port that nobody asked for can give way to any other.
+        (ValueType::Integer { .. }, Some(port)) if !asked.contains_key(&id) => {
+            Value::Integer(u64::from(port))
+        }
+        (_, _) => return Trouble::plain(refusal),
+    };
     let mut kept = asked.clone();
-    let list = PortList::Ranges(inside.ranges().to_vec());
-    kept.insert(id, Value::Ports(list));
+    kept.insert(id, nearest);
     Trouble::rewritten(refusal, render(profile, &kept))
 }
 

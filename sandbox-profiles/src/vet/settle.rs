@@ -5,16 +5,17 @@
 //! Invariants: the one place that makes a [`VettedRun`].
 
 use super::check_elements;
+use super::form;
 use super::policy::{
     add_exclusions, check_decoys, check_exclusions, check_families, check_intrusive,
-    intrusive_parts,
+    check_ipv4_only, intrusive_parts,
 };
 use super::ports;
 use super::run::VettedRun;
 use crate::aim::{self, Aim};
 use crate::compose;
 use crate::grammar::{Settings, Trouble, render_for_tool};
-use crate::profile::{Capability, FlagId, Profile};
+use crate::profile::{Capability, FlagId, Profile, TargetPlace};
 use crate::scope::Scope;
 use crate::target::Target;
 use crate::value::{Value, ValueType};
@@ -39,10 +40,13 @@ pub(super) fn settle(
         aim::admit(profile, scope, &draft.target).map_err(Trouble::plain)?;
     draft.notes.extend(notes);
     compose::absorb(profile, scope, &mut draft.settings)?;
+    // What no policy can allow comes first: its refusal must not speak of one.
+    check_decoys(profile, scope, &draft.target, &draft.settings)?;
     check_intrusive(profile, scope, &draft.settings)?;
     check_exclusions(profile, &draft.target, &draft.settings)?;
     let asked = draft.settings.clone();
     compose::add_defaults(profile, scope, &draft.target, &mut draft.settings)?;
+    compose::check_required(profile, &draft.settings)?;
     ports::hold(profile, scope, &asked, &mut draft.settings)?;
     if let (Some(id), false) = (profile.target.exclude, exclude.is_empty()) {
         add_exclusions(profile, &draft.target, id, exclude, &mut draft.settings)?;
@@ -65,6 +69,7 @@ fn category_notes(profile: &Profile, scope: &Scope, settings: &Settings) -> Vec<
 /// The steps that also a pinned name goes through.
 pub(super) fn finish(profile: &Profile, scope: &Scope, draft: Draft) -> Result<VettedRun, Trouble> {
     check_families(profile, scope, &draft.target, &draft.families)?;
+    check_ipv4_only(profile, &draft.target, &draft.settings)?;
     check_decoys(profile, scope, &draft.target, &draft.settings)?;
     let mut needs: Vec<Capability> = draft
         .settings
@@ -85,10 +90,17 @@ pub(super) fn finish(profile: &Profile, scope: &Scope, draft: Draft) -> Result<V
     })
 }
 
-/// Program, fixed arguments, family switch, settings, separator, target.
+/// Program, fixed arguments, family switch, settings, separator and target, the
+/// target where the profile wants it.
 fn argv_of(profile: &Profile, scope: &Scope, draft: &Draft) -> Result<Vec<String>, Trouble> {
     let mut argv = vec![profile.executable.to_string_lossy().into_owned()];
     argv.extend(profile.fixed.iter().cloned());
+    let target = form::write(profile, &draft.target, &draft.settings).map_err(Trouble::plain)?;
+    let (first, last) = match profile.target.place {
+        TargetPlace::First => (target, Vec::new()),
+        TargetPlace::Last => (Vec::new(), target),
+    };
+    argv.extend(first);
     let network = draft.target.network();
     argv.extend(
         network
@@ -99,7 +111,7 @@ fn argv_of(profile: &Profile, scope: &Scope, draft: &Draft) -> Result<Vec<String
     if profile.target.separator {
         argv.push("--".to_owned());
     }
-    argv.push(draft.target.argument());
+    argv.extend(last);
     check_elements(&argv).map_err(Trouble::plain)?;
     Ok(argv)
 }

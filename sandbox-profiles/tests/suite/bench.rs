@@ -14,6 +14,11 @@ pub(crate) fn tool(name: &str) -> &'static Profile {
     TOOLS.get(name).unwrap()
 }
 
+/// Every built-in profile.
+pub(crate) fn every_tool() -> impl Iterator<Item = &'static Profile> {
+    TOOLS.iter()
+}
+
 /// The default scope.
 pub(crate) fn scope() -> Scope {
     Scope::new(&ScopeConfig::default()).unwrap()
@@ -23,6 +28,17 @@ pub(crate) fn scope() -> Scope {
 pub(crate) fn intrusive() -> Scope {
     Scope::new(&ScopeConfig {
         allow_intrusive: true,
+        ..ScopeConfig::default()
+    })
+    .unwrap()
+}
+
+/// A scope of private IPv4 and IPv6 networks with intrusive runs allowed.
+pub(crate) fn intrusive_ipv6() -> Scope {
+    let networks = ["10.0.0.0/8", "fd00::/64"].map(ToOwned::to_owned);
+    Scope::new(&ScopeConfig {
+        allow_intrusive: true,
+        allowed_networks: networks.to_vec(),
         ..ScopeConfig::default()
     })
     .unwrap()
@@ -55,7 +71,7 @@ pub(crate) fn nmap(scope: &Scope, target: &str, args: &str) -> Result<VettedRun,
 
 /// What every category of scripts leaves out under a policy without intrusive runs.
 pub(crate) const NARROWED: &str = "and(not(broadcast))and(not(external))and(not(url-snarf))\
-    and(not(targets-*))and(not(http-fetch))and(not(intrusive))and(not(vuln))and(not(exploit))\
+    and(not(targets-*))and(not(http-fetch))and(not(fcrdns))and(not(ftp-bounce))and(not(dns-recursion))and(not(intrusive))and(not(vuln))and(not(exploit))\
     and(not(brute))and(not(dos))and(not(malware))and(not(fuzzer))";
 
 /// What stands between the fixed arguments and `--` in a run of nmap, with `@`

@@ -16,9 +16,14 @@ mod bench;
 
 mod corpus;
 mod executor_side;
+mod forms;
+mod generated;
+mod harmless;
 mod loading;
+mod meant;
 mod parameters;
 mod pinning;
+mod pools;
 mod ports;
 mod properties;
 mod refusals;

@@ -240,6 +240,53 @@ fn a_bound_on_lists_does_not_bound_what_is_left_out() {
     assert!(refusal.message.contains("257 ranges"), "{refusal}");
 }
 
+#[test]
+fn curl_and_dig_are_held_to_ports_too() {
+    let cases = [
+        ("curl", &["80"][..], "", None, "http by itself"),
+        (
+            "curl",
+            &["8080"],
+            "",
+            Some(Some("--port 8080")),
+            "80, unsaid",
+        ),
+        (
+            "curl",
+            &["80"],
+            "--scheme https",
+            Some(Some("--scheme https --port 80")),
+            "443, unsaid",
+        ),
+        ("curl", &["80"], "--port 81", Some(None), "named"),
+        ("curl", &["8443"], "--port 8443", None, "named and allowed"),
+        ("dig", &["53"], "web.lab.internal", None, "53, unsaid"),
+        (
+            "dig",
+            &["5353"],
+            "-q web.lab.internal",
+            Some(Some("-q web.lab.internal -p 5353")),
+            "53, unsaid",
+        ),
+        (
+            "dig",
+            &["53"],
+            "-p 54 web.lab.internal",
+            Some(None),
+            "named",
+        ),
+    ];
+    for (name, allowed, args, refused, why) in cases {
+        let got = vet::vet(tool(name), &ports(allowed, &[]), &call("10.0.0.1", args));
+        let got = got.err().map(|refusal| {
+            assert_eq!(&*refusal.rule, "SEC1", "{name} {args}: {why}: {refusal}");
+            refusal.nearest.map(|words| words.join(" "))
+        });
+        let refused = refused.map(|nearest: Option<&str>| nearest.map(ToOwned::to_owned));
+        assert_eq!(got, refused, "{name} {allowed:?} {args}: {why}");
+    }
+}
+
 /// A tool with one port, as a profile of an administrator describes it.
 const KNOCK: &str = r#"
 [[flags]]

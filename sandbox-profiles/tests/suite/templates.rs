@@ -71,13 +71,6 @@ fn give_way_to_what_a_call_says_itself() {
         ),
         (
             "quick",
-            "-sn",
-            "-sn -T4 --max-parallelism 10",
-            2,
-            "no ports, and discovery",
-        ),
-        (
-            "quick",
             "-PS",
             "-PS --top-ports 100 -T4 --max-parallelism 10",
             1,
@@ -98,11 +91,18 @@ fn give_way_to_what_a_call_says_itself() {
             "more",
         ),
         (
-            "discovery",
-            "-sT",
-            "-sT -Pn --top-ports 1000 -T4 --max-parallelism 10",
+            "quick",
+            "-sU",
+            "-sU -Pn --top-ports 100 -T4 --max-parallelism 10",
+            0,
+            "the same ports by UDP",
+        ),
+        (
+            "thorough",
+            "-F",
+            "-Pn -F -sV --script (default)@ -T4 --max-parallelism 10",
             1,
-            "a scan after all",
+            "another selection of ports",
         ),
     ];
     for (template, args, expected, notes, why) in cases {
@@ -114,6 +114,34 @@ fn give_way_to_what_a_call_says_itself() {
             "{template} {args}: {:?}",
             run.notes()
         );
+    }
+}
+
+#[test]
+fn are_not_turned_into_another_scan() {
+    let cases = [
+        // template, arguments, offending, nearest, why
+        ("discovery", "-p 80", "-p", None, "ports after all"),
+        ("discovery", "-sT -v", "-sT", Some("-v"), "a scan after all"),
+        ("discovery", "-Pn", "-Pn", None, "no discovery after all"),
+        ("discovery", "-sV -O", "-sV", None, "services after all"),
+        ("discovery", "-F -T2", "-F", Some("-T2"), "ports after all"),
+        ("quick", "-sn", "-sn", None, "no ports"),
+        ("standard", "-sn -PE", "-sn", Some("-PE"), "no services"),
+        ("version", "-sn", "-sn", None, "no versions"),
+        ("script", "-sn", "-sn", None, "no ports"),
+    ];
+    for (template, args, offending, nearest, why) in cases {
+        let refusal = with(template, args).unwrap_err();
+        let shown = format!("{template} {args}: {why}: {refusal}");
+        assert_eq!(
+            (&*refusal.rule, &*refusal.offending),
+            ("NM1", offending),
+            "{shown}"
+        );
+        assert!(refusal.message.contains(template), "{shown}");
+        let got = refusal.nearest.map(|list| list.join(" "));
+        assert_eq!(got.as_deref(), nearest, "{shown}");
     }
 }
 

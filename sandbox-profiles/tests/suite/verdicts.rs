@@ -5,7 +5,7 @@
 use sandbox_profiles::vet::{self, Arguments, Call};
 use sandbox_profiles::{Capability, RefusalKind};
 
-use crate::bench::{call, flags, intrusive, nmap, scope, tool};
+use crate::bench::{call, flags, intrusive, intrusive_ipv6, nmap, scope, tool};
 
 const DEFAULTS: &str = "-Pn --top-ports 1000 -T4 --max-parallelism 10";
 
@@ -98,9 +98,18 @@ fn accepts_and_renders_canonically() {
         ),
         (
             "--host-timeout 500ms --scan-delay 0 --max-scan-delay 1s",
-            "-Pn --top-ports 1000 -T4 --max-parallelism 10 --host-timeout 500ms --scan-delay 0s \
-             --max-scan-delay 1s",
+            "-Pn --top-ports 1000 -T4 --host-timeout 500ms --scan-delay 0s --max-scan-delay 1s",
             "times",
+        ),
+        (
+            "--scan-delay 10ms",
+            "-Pn --top-ports 1000 -T4 --scan-delay 10ms",
+            "no default that nmap would ignore",
+        ),
+        (
+            "--scan-delay 10ms --max-parallelism 5",
+            "-Pn --top-ports 1000 -T4 --max-parallelism 5 --scan-delay 10ms",
+            "own value, which nmap says that it ignores",
         ),
         (
             "--script safe,default --script-timeout 30s",
@@ -154,6 +163,11 @@ fn accepts_intrusive_settings_under_an_intrusive_policy_only() {
             "lower case",
         ),
         (
+            "--spoof-mac 01-23-45-67-89-ab",
+            "--spoof-mac 01:23:45:67:89:ab",
+            "hyphens, and a group address",
+        ),
+        (
             "--script vuln",
             "--script (vuln)and(not(broadcast))",
             "category",
@@ -165,7 +179,7 @@ fn accepts_intrusive_settings_under_an_intrusive_policy_only() {
         ),
         (
             "--script smb-vuln-ms17-010,safe",
-            "and(not(http-fetch)),smb-vuln-ms17-010",
+            "and(not(http-fetch))and(not(fcrdns))and(not(ftp-bounce))and(not(dns-recursion)),smb-vuln-ms17-010",
             "fits a pattern",
         ),
         (
@@ -329,6 +343,15 @@ fn refuses_under_an_intrusive_policy_too() {
 }
 
 #[test]
+fn decoys_outside_the_scope_are_not_a_matter_of_policy() {
+    for scope in [scope(), intrusive()] {
+        let refusal = nmap(&scope, "10.0.0.1", "-D 8.8.8.8").unwrap_err();
+        assert_eq!(refusal.kind, RefusalKind::Validation, "{refusal}");
+        assert_eq!(&*refusal.offending, "8.8.8.8");
+    }
+}
+
+#[test]
 fn needs_are_the_union_of_what_flags_need() {
     let raw = [Capability::NetRaw];
     let cases: [(&str, &[Capability], &str); 9] = [
@@ -438,7 +461,7 @@ fn script_categories_leave_out_what_the_policy_forbids() {
     }
     let run = nmap(&intrusive(), "10.0.0.1", "-A --script vuln").unwrap();
     let wide = "and(not(broadcast))and(not(external))and(not(url-snarf))and(not(targets-*))\
-                and(not(http-fetch))";
+                and(not(http-fetch))and(not(fcrdns))and(not(ftp-bounce))and(not(dns-recursion))";
     let rendered = format!("--script (default){wide},(vuln){wide} -A ");
     assert!(flags(&run).contains(&rendered), "{}", flags(&run));
     assert!(vet::vet_argv(tool("nmap"), &scope(), run.argv()).is_err());
@@ -462,7 +485,14 @@ fn fragments_only_what_nmap_would() {
         let refusal = nmap(&intrusive(), "10.0.0.1", args).unwrap_err();
         assert_eq!(&*refusal.rule, "NM1", "{args}: {refusal}");
     }
-    for args in ["-f", "-sS -f", "-sS -sU --mtu 8", "-sT -sU --ttl 5"] {
+    let ipv6 = intrusive_ipv6();
+    for args in ["-f", "-sS -f", "-sS -sU --mtu 8"] {
         assert!(nmap(&intrusive(), "10.0.0.1", args).is_ok(), "{args}");
+        let refusal = nmap(&ipv6, "fd00::1", args).unwrap_err();
+        assert_eq!(&*refusal.rule, "TGT9", "{args}: {refusal}");
+        let run = nmap(&ipv6, "web.lab.internal", args).unwrap();
+        let pinned = run.pin(tool("nmap"), &ipv6, "fd00::1".parse().unwrap());
+        assert_eq!(&*pinned.unwrap_err().rule, "TGT9", "{args}");
     }
+    assert!(nmap(&intrusive(), "10.0.0.1", "-sT -sU --ttl 5").is_ok());
 }
