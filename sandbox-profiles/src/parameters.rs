@@ -360,9 +360,7 @@ pub(crate) fn kind_of(flag: &Flag) -> ParameterKind {
             pattern: "^[A-Za-z0-9._~!'()*+,=:@%/?-]+$",
         },
         ValueType::Mac => text_kind(17, "^(0|([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2})$"),
-        ValueType::Text { bytes_max } => {
-            text_kind(*bytes_max, "^[A-Za-z0-9][A-Za-z0-9._~:/()+,=-]*$")
-        }
+        ValueType::Text { bytes_max } => text_kind(*bytes_max, "^[A-Za-z][A-Za-z0-9._~/()+,=-]*$"),
         ValueType::UrlPath { bytes_max } => {
             text_kind(*bytes_max, "^/[A-Za-z0-9._~!'()*+,=:@%/-]*$")
         }

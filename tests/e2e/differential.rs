@@ -273,8 +273,8 @@ impl Judge {
     }
 
     /// The argument vector that a call comes to, if it is accepted.
-    fn argv(&mut self, tool: &str, target: &str, args: &[String]) -> Result<Option<Vec<String>>> {
-        let call = json!({"tool": tool, "target": target, "extra_args": args.join(" ")});
+    fn argv(&mut self, tool: &str, target: &str, words: &[String]) -> Result<Option<Vec<String>>> {
+        let call = json!({"tool": tool, "target": target, "extra_args": words.join(" ")});
         writeln!(self.calls, "{call}")?;
         let mut line = String::new();
         self.verdicts.read_line(&mut line)?;
@@ -330,9 +330,9 @@ impl Hosts {
     /// Runs the tool until it begins its work, and holds what it says against
     /// what is known.
     fn takes(&self, subject: &Subject, argv: &[String]) -> Result<()> {
-        let (program, args) = argv.split_first().context("a program")?;
+        let (program, words) = argv.split_first().context("a program")?;
         let mut command = self.here.command(Identity::Root, program);
-        let mut running = Running::start(command.args(args))?;
+        let mut running = Running::start(command.args(words))?;
         let end = Instant::now().checked_add(START).context("a time")?;
         let mut ended = running.has_ended()?;
         while !ended && Instant::now() < end {

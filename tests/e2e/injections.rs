@@ -18,7 +18,7 @@ use harness::running::run;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const BOUND: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_mins(1);
 const TARGET: &str = "10.66.0.10";
 
 /// One form a line; see its head.

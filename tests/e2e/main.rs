@@ -18,6 +18,7 @@ mod mcp_sdk;
 mod name_servers;
 mod names;
 mod output;
+mod probe_results;
 mod run_command;
 mod scope;
 mod sixth_tool;

@@ -136,6 +136,7 @@ async fn end(connection: &mut Connection) {
 struct Record {
     stdout_max: u32,
     stderr_max: u32,
+    stderr_shown_max: u32,
     parser: Parser,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
@@ -152,6 +153,13 @@ impl Record {
             Some(_) => run.stdout_bytes_max,
             None => run.stdout_bytes_max.min(readable_max),
         };
+        let format = format_of(job.profile);
+        // The same goes for a format whose facts stand in standard error.
+        let stderr_max = if format.reads_stderr() {
+            run.stderr_bytes_max
+        } else {
+            run.stderr_bytes_max.min(settings.stderr_bytes_max)
+        };
         let expect = Expect {
             argv: job.argv.clone(),
             addresses: job.addresses,
@@ -159,8 +167,9 @@ impl Record {
         };
         Self {
             stdout_max,
-            stderr_max: run.stderr_bytes_max.min(settings.stderr_bytes_max),
-            parser: Parser::new(format_of(job.profile), &expect),
+            stderr_max,
+            stderr_shown_max: settings.stderr_bytes_max,
+            parser: Parser::new(format, &expect),
             stdout: Vec::new(),
             stderr: Vec::new(),
             receipt: None,
@@ -214,8 +223,10 @@ impl Record {
             truncated: finished.as_ref().is_some_and(|end| cut(end.stdout)),
         };
         let parsed = self.parser.finish(end);
-        let stderr_max = usize::try_from(self.stderr_max).unwrap_or(usize::MAX);
-        let (stderr, stderr_cut) = neutralise::output(&self.stderr, stderr_max);
+        let shown_max = self.stderr_max.min(self.stderr_shown_max);
+        let shown_max = usize::try_from(shown_max).unwrap_or(usize::MAX);
+        let own_words = parsed.stderr.as_ref().map(String::as_bytes);
+        let (stderr, stderr_cut) = neutralise::output(own_words.unwrap_or(&self.stderr), shown_max);
         let mut facts = RunFacts {
             stdout: parsed.readable,
             stderr,

@@ -1,8 +1,9 @@
 //! Trimming a structured result to a model's budget.
 //!
 //! What matters least goes first: scripts' outputs, then ports that are not open, then details of
-//! hosts, then hosts without open ports, then hosts from the end. The trimmed value still follows
-//! the format's schema, and its `omitted` counts what went. The whole stays with whoever called.
+//! hosts, then hosts without open ports, then hosts from the end. Of a result that is one record, a
+//! body's text goes first, then its lists from their ends. The trimmed value still follows the
+//! format's schema and counts what went. The whole stays with whoever called.
 //!
 //! Invariants: the result is no longer than the budget, unless the budget is below what the bare
 //! totals need; nothing is ever added but counts.
@@ -31,6 +32,9 @@ const PORT_DETAILS: &[&str] = &[
 
 /// Lists at the top that are worth less than hosts.
 const TOP_DETAILS: &[&str] = &["no_answer", "unfinished", "warnings", "scans"];
+
+/// Characters of a body that stay while there are lists to shorten.
+const BODY_GLANCE_CHARS: usize = 500;
 
 /// What is missing, by kind: what the parser had to leave out, and what went here.
 #[derive(Debug, Default, Clone, Copy)]
@@ -81,6 +85,7 @@ pub fn bounded(structured: Value, chars_max: usize) -> Value {
         return value;
     };
     if !top.contains_key("hosts") {
+        shorten_body(top, chars_max);
         shorten_lists(top, chars_max);
         return value;
     }
@@ -256,6 +261,25 @@ fn first_ports(host: &Value, chars_max: usize, gone: &mut Gone) -> Option<Value>
     gone.ports = gone.ports.saturating_add(dropped);
     *part.get_mut("ports")? = Value::Array(fitting);
     Some(part)
+}
+
+/// For results with a body of text: shortens it to what fits, or to a first glance.
+fn shorten_body(top: &mut Map<String, Value>, chars_max: usize) {
+    let over = size_of(top).saturating_sub(chars_max);
+    let Some(body) = top.get_mut("body").and_then(Value::as_object_mut) else {
+        return;
+    };
+    let Some(Value::String(text)) = body.get("text") else {
+        return;
+    };
+    // A character takes up to six in JSON, where it is escaped: what goes is too much, if anything.
+    let whole = text.chars().count();
+    let kept = whole.saturating_sub(over).max(BODY_GLANCE_CHARS).min(whole);
+    if kept < whole {
+        let beginning: String = text.chars().take(kept).collect();
+        body.insert("text".to_owned(), json!(beginning));
+        body.insert("text_cut".to_owned(), json!(true));
+    }
 }
 
 /// For results that are a record with lists: halves the longest list until it fits.

@@ -62,7 +62,42 @@ pub const LINE_BYTES_MAX: usize = 4 * 1024;
 /// Replies to a ping that are kept.
 pub const REPLIES_MAX: usize = 1000;
 
+/// Longest line of JSON about a transfer, in bytes. A chain of certificates, which TLS bounds to
+/// 100 KiB, comes in it about five times as long.
+pub const WRITE_OUT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Header fields kept of one response. curl itself takes at most 300 KiB of them.
+pub const HEADERS_MAX: usize = 256;
+
+/// Longest value of a header field in a structured result, in characters.
+pub const HEADER_CHARS_MAX: usize = 1024;
+
+/// Certificates kept of one chain; an honest one has two to four.
+pub const CERTIFICATES_MAX: usize = 8;
+
+/// Names kept of one certificate.
+pub const CERTIFICATE_NAMES_MAX: usize = 16;
+
+/// Bytes kept of a response's body, from which its text is made.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Longest text of a body in a structured result, in characters.
+pub const BODY_CHARS_MAX: usize = 16 * 1024;
+
+/// Longest data of one DNS record in a structured result, in characters: a signature or key fits.
+pub const RECORD_CHARS_MAX: usize = 2 * 1024;
+
+/// Longest line of dig's that is looked at, in bytes.
+pub const DIG_LINE_BYTES_MAX: usize = 16 * 1024;
+
+/// DNS records kept of one look-up; only a zone transfer has more than a few.
+pub const RECORDS_MAX: usize = 4096;
+
 // One host full of ports must leave room for others, or a single tarpit hides a whole lab.
 const _: () = assert!(PORTS_PER_HOST_MAX * ITEM_BYTES * 4 < RESULT_BYTES_MAX);
+// All records of a transfer together stay within a result's weight.
+const _: () = assert!(RECORDS_MAX * (RECORD_CHARS_MAX + ITEM_BYTES) < RESULT_BYTES_MAX);
+// A record is read from one line.
+const _: () = assert!(RECORD_CHARS_MAX < DIG_LINE_BYTES_MAX);
 // A script's output is read from one tag, so it has to fit there.
 const _: () = assert!(SCRIPT_CHARS_MAX < MARKUP_BYTES_MAX);

@@ -8,6 +8,8 @@
 //! progress only grows and never reaches 100; every string of a [`Parsed`] is neutralised.
 
 pub mod bounded;
+pub mod curl;
+pub mod dig;
 pub mod limits;
 pub mod neutralise;
 pub mod nmap;
@@ -32,13 +34,23 @@ pub enum Format {
     NmapXml,
     /// ping's lines.
     PingText,
+    /// curl's body on standard output, its transcript and account on standard error.
+    CurlJson,
+    /// dig's YAML on standard output.
+    DigYaml,
     /// Any text.
     Text,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 3] = [Self::NmapXml, Self::PingText, Self::Text];
+    pub const ALL: [Self; 5] = [
+        Self::NmapXml,
+        Self::PingText,
+        Self::CurlJson,
+        Self::DigYaml,
+        Self::Text,
+    ];
 
     /// The format of that name in a profile.
     pub fn from_name(name: &str) -> Option<Self> {
@@ -50,6 +62,8 @@ impl Format {
         match self {
             Self::NmapXml => "nmap-xml",
             Self::PingText => "ping-text",
+            Self::CurlJson => "curl-json",
+            Self::DigYaml => "dig-yaml",
             Self::Text => "text",
         }
     }
@@ -58,8 +72,17 @@ impl Format {
     /// artefact of their own.
     pub fn is_machine_readable(self) -> bool {
         match self {
-            Self::NmapXml => true,
+            Self::NmapXml | Self::CurlJson | Self::DigYaml => true,
             Self::PingText | Self::Text => false,
+        }
+    }
+
+    /// Whether standard error is part of what is read, so that it must not be cut to what a reader
+    /// of complaints would want.
+    pub fn reads_stderr(self) -> bool {
+        match self {
+            Self::CurlJson => true,
+            Self::NmapXml | Self::PingText | Self::DigYaml | Self::Text => false,
         }
     }
 }
@@ -117,6 +140,9 @@ pub struct Parsed {
     pub readable: String,
     /// The output for a model, at most [`limits::SUMMARY_CHARS_MAX`] characters.
     pub summary: String,
+    /// The tool's own words out of its standard error, neutralised, where that holds more than
+    /// such words.
+    pub stderr: Option<String>,
 }
 
 /// Reads the output of one run.
@@ -126,6 +152,10 @@ pub enum Parser {
     Nmap(Box<nmap::NmapParser>),
     /// For [`Format::PingText`].
     Ping(Box<ping::PingParser>),
+    /// For [`Format::CurlJson`].
+    Curl(Box<curl::CurlParser>),
+    /// For [`Format::DigYaml`].
+    Dig(Box<dig::DigParser>),
     /// For [`Format::Text`].
     Text(text::TextParser),
 }
@@ -136,6 +166,8 @@ impl Parser {
         match format {
             Format::NmapXml => Self::Nmap(Box::new(nmap::NmapParser::new(expect))),
             Format::PingText => Self::Ping(Box::new(ping::PingParser::new(expect))),
+            Format::CurlJson => Self::Curl(Box::new(curl::CurlParser::new(expect))),
+            Format::DigYaml => Self::Dig(Box::new(dig::DigParser::new(expect))),
             Format::Text => Self::Text(text::TextParser::new(expect)),
         }
     }
@@ -147,6 +179,14 @@ impl Parser {
         match self {
             Self::Nmap(parser) => parser.push(bytes),
             Self::Ping(parser) => parser.push(bytes),
+            Self::Curl(parser) => {
+                parser.push(bytes);
+                None
+            }
+            Self::Dig(parser) => {
+                parser.push(bytes);
+                None
+            }
             Self::Text(parser) => {
                 parser.push(bytes);
                 None
@@ -159,6 +199,8 @@ impl Parser {
         match self {
             Self::Nmap(parser) => parser.push_stderr(bytes),
             Self::Ping(parser) => parser.push_stderr(bytes),
+            Self::Curl(parser) => parser.push_stderr(bytes),
+            Self::Dig(parser) => parser.push_stderr(bytes),
             Self::Text(parser) => parser.push_stderr(bytes),
         }
     }
@@ -168,6 +210,8 @@ impl Parser {
         match self {
             Self::Nmap(parser) => parser.finish(end),
             Self::Ping(parser) => parser.finish(end),
+            Self::Curl(parser) => parser.finish(end),
+            Self::Dig(parser) => parser.finish(end),
             Self::Text(parser) => parser.finish(end),
         }
     }

@@ -82,6 +82,7 @@ impl TextParser {
             structured: serde_json::Value::Null,
             summary: text(all.trim(), SUMMARY_CHARS_MAX),
             readable,
+            stderr: None,
         }
     }
 }

@@ -194,7 +194,7 @@ pub struct RunLimits {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OutputSpec {
-    /// The name of the parser: `nmap-xml`, `ping-text`, `text`.
+    /// The name of the parser: `nmap-xml`, `ping-text`, `curl-json`, `dig-yaml`, `text`.
     pub format: String,
     /// What a machine-readable standard output is stored as; nothing if it is meant for people.
     pub artefact: Option<String>,

@@ -92,7 +92,8 @@ pub enum ValueType {
     },
     /// A hardware address, or `0` for a random one.
     Mac,
-    /// A word of letters, digits and `._~:/()+,=-` that begins with a letter or digit.
+    /// A word of letters, digits and `._~/()+,=-` that begins with a letter. It can be
+    /// no address.
     Text {
         /// Most bytes.
         bytes_max: u32,
@@ -389,7 +390,7 @@ impl ValueType {
             ),
             Self::Mac => "0 (random) or a hardware address like 02:00:5e:10:00:01".to_owned(),
             Self::Text { bytes_max } => {
-                format!("up to {bytes_max} letters, digits and ._~:/()+,=-, without spaces")
+                format!("up to {bytes_max} letters, digits and ._~/()+,=-, without spaces")
             }
             Self::Headers { names, items_max } => format!(
                 "up to {items_max} fields NAME:value, with NAME one of {}",
@@ -457,16 +458,15 @@ fn joined<T: ToString>(items: &[T]) -> String {
 
 fn parse_text(text: &str, bytes_max: u32) -> Result<String, ValueError> {
     let good = u32::try_from(text.len()).is_ok_and(|bytes| bytes <= bytes_max)
-        && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text.starts_with(|first: char| first.is_ascii_alphabetic())
         && text
             .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"._~:/()+,=-".contains(&byte));
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._~/()+,=-".contains(&byte));
     if good {
         return Ok(text.to_owned());
     }
-    let remedy = format!(
-        "give up to {bytes_max} letters, digits and ._~:/()+,=-, the first a letter or digit"
-    );
+    let remedy =
+        format!("give up to {bytes_max} letters, digits and ._~/()+,=-, the first a letter");
     Err(ValueError::new("not an accepted text", text, remedy))
 }
 

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use proptest::prelude::*;
-use sandbox_profiles::profile::ParameterKind;
+use sandbox_profiles::profile::{Flag, ParameterKind, Repeat};
 use sandbox_profiles::vet::{self, Arguments, Call, ParamValue};
 use sandbox_profiles::{Profile, Scope};
 
@@ -113,6 +113,9 @@ fn every_parameter_leads_where_arguments_lead() {
         for parameter in &profile.parameters {
             let mut values: Vec<String> = VALUES.iter().map(|&value| value.to_owned()).collect();
             values.extend(parameter.example.clone());
+            if let ParameterKind::Integer { min, max, .. } = &parameter.kind {
+                values.extend([min.to_string(), max.to_string()]);
+            }
             if let ParameterKind::Choice { words, .. } = &parameter.kind {
                 values.extend(words.iter().map(|word| word.word.clone()));
             }
@@ -133,7 +136,8 @@ fn every_parameter_leads_where_arguments_lead() {
                     };
                     assert!(
                         said.contains(run.argv())
-                            || says_its_words(profile, &scope, &call, &parameter.kind),
+                            || says_its_words(profile, &scope, &call, &parameter.kind)
+                            || says_its_items(profile, &scope, &call, &parameter.kind),
                         "{} {} = {value}: no arguments say {:?}",
                         profile.name,
                         parameter.name,
@@ -152,6 +156,23 @@ fn every_parameter_leads_where_arguments_lead() {
     }
 }
 
+/// Whether the items of a list lead where the flag leads that is given for each.
+fn says_its_items(profile: &Profile, scope: &Scope, call: &Call, kind: &ParameterKind) -> bool {
+    let (ParameterKind::Texts { .. }, ParamValue::List(items), Arguments::Tokens(base)) =
+        (kind, &call.parameters[0].1, &call.arguments)
+    else {
+        return false;
+    };
+    let typed = vet::vet(profile, scope, call).map(|run| run.argv().to_vec());
+    let collecting = |flag: &&Flag| flag.repeat == Repeat::Collect;
+    profile.flags.iter().filter(collecting).any(|flag| {
+        let each = |item: &ParamValue| [flag.spelling.clone(), item.to_string()];
+        let args: Vec<String> = items.iter().flat_map(each).collect();
+        let said = vet(profile, scope, &call.target, base, &args);
+        said.is_some_and(|run| typed.as_ref().is_ok_and(|typed| run.argv() == *typed))
+    })
+}
+
 /// Whether the words of a choice lead where their own arguments lead.
 fn says_its_words(profile: &Profile, scope: &Scope, call: &Call, kind: &ParameterKind) -> bool {
     let ParameterKind::Choice { words, .. } = kind else {
@@ -159,7 +180,9 @@ fn says_its_words(profile: &Profile, scope: &Scope, call: &Call, kind: &Paramete
     };
     let chosen = match &call.parameters[0].1 {
         ParamValue::List(items) => items.clone(),
-        one => vec![one.clone()],
+        one @ (ParamValue::Flag(_) | ParamValue::Integer(_) | ParamValue::Text(_)) => {
+            vec![one.clone()]
+        }
     };
     let args = chosen.iter().flat_map(|item| {
         words

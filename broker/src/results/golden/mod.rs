@@ -1,6 +1,7 @@
 //! Golden tests: recorded outputs of real runs, and what must become of them.
 //!
-//! The recordings come from nmap 7.93 and ping of iputils 20221126 in a lab of network namespaces;
+//! The recordings come from nmap 7.93, ping of iputils 20221126, curl 7.88.1 and dig 9.18.49 in a lab
+//! of network namespaces (nginx, OpenSSL, BIND, and servers that attack);
 //! `cut.xml` is a recording that was shortened and `hostile.xml` is written by hand. With
 //! `MANTLET_BLESS=1` in the environment the expectations are written anew instead of compared.
 //!
@@ -8,6 +9,8 @@
 //! and holds nothing that acts on a terminal.
 
 mod checks;
+mod curl;
+mod dig;
 
 use super::{Expect, Format, Parsed, Parser, RunEnd, bounded, schema};
 use checks::{fits, strings};
@@ -56,7 +59,7 @@ const fn case(
     }
 }
 
-const CASES: &[Case] = &[
+const SCANS: &[Case] = &[
     case(
         "services.xml",
         "nmap -n -sV -sC -Pn -p 21-23",
@@ -193,10 +196,19 @@ const CASES: &[Case] = &[
     case("ping-six.txt", "ping -n -c 2 ::1", 1, ENDED, "IPv6"),
 ];
 
+/// All recordings.
+fn cases() -> impl Iterator<Item = &'static Case> {
+    SCANS.iter().chain(curl::CASES).chain(dig::CASES)
+}
+
 impl Case {
     fn format(&self) -> Format {
         if self.name.starts_with("ping") {
             Format::PingText
+        } else if self.name.starts_with("curl") {
+            Format::CurlJson
+        } else if self.name.starts_with("dig") {
+            Format::DigYaml
         } else {
             Format::NmapXml
         }
@@ -236,7 +248,9 @@ impl Case {
                 told = progress.percent;
             }
         }
-        parser.push_stderr(&self.read("err"));
+        for bytes in self.read("err").chunks(piece) {
+            parser.push_stderr(bytes);
+        }
         parser.finish(self.end)
     }
 }
@@ -267,7 +281,7 @@ pub(super) fn faults(structured: &serde_json::Value, format: Format) -> Vec<Stri
 
 #[test]
 fn recordings_give_what_is_expected() {
-    for case in CASES {
+    for case in cases() {
         let parsed = case.parse(usize::MAX);
         let mut structured = serde_json::to_string_pretty(&parsed.structured).unwrap();
         structured.push('\n');
@@ -282,7 +296,7 @@ fn recordings_give_what_is_expected() {
 
 #[test]
 fn pieces_do_not_matter() {
-    for case in CASES {
+    for case in cases() {
         let whole = case.parse(usize::MAX);
         for piece in [1, 7, 1000] {
             assert_eq!(
@@ -298,7 +312,7 @@ fn pieces_do_not_matter() {
 
 #[test]
 fn recordings_fit_their_schema() {
-    for case in CASES {
+    for case in cases() {
         let schema = schema(case.format());
         let structured = case.parse(usize::MAX).structured;
         assert_eq!(fits(&structured, &schema, case.name), Vec::<String>::new());
@@ -315,7 +329,7 @@ fn recordings_fit_their_schema() {
 
 #[test]
 fn nothing_acts_on_a_terminal() {
-    for case in CASES {
+    for case in cases() {
         let parsed = case.parse(usize::MAX);
         let mut all = strings(&parsed.structured);
         all.extend([parsed.readable, parsed.summary]);
@@ -331,7 +345,7 @@ fn nothing_acts_on_a_terminal() {
 
 #[test]
 fn a_run_cut_anywhere_keeps_what_was_finished() {
-    for case in CASES.iter().filter(|case| case.format() == Format::NmapXml) {
+    for case in cases().filter(|case| case.format() == Format::NmapXml) {
         let raw = case.raw();
         let mut finished_before = 0;
         // Not every byte: a step that is no divisor of anything meets all kinds of places.
@@ -352,7 +366,7 @@ fn a_run_cut_anywhere_keeps_what_was_finished() {
 
 #[test]
 fn the_command_line_is_not_given_away() {
-    for case in CASES.iter().filter(|case| case.format() == Format::NmapXml) {
+    for case in cases().filter(|case| case.format() == Format::NmapXml) {
         let text = case.parse(usize::MAX).structured.to_string();
         assert!(
             !text.contains("stats-every") && !text.contains("datadir"),

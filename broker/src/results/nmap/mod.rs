@@ -93,6 +93,7 @@ impl NmapParser {
             readable: table::render(&report, end, bytes_max),
             summary: summary::render(&report, end),
             structured: serde_json::to_value(report).unwrap_or_default(),
+            stderr: None,
         }
     }
 }

@@ -120,6 +120,7 @@ impl PingParser {
             summary: summary(&self.report, end),
             structured: serde_json::to_value(&self.report).unwrap_or_default(),
             readable,
+            stderr: None,
         }
     }
 

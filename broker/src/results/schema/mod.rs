@@ -7,6 +7,9 @@
 //! Invariants: each object lists all its properties; whatever [`super::bounded()`] leaves of a result
 //! still fits.
 
+mod curl;
+mod dig;
+
 use super::Format;
 use serde_json::{Map, Value, json};
 
@@ -15,6 +18,8 @@ pub fn schema(format: Format) -> Value {
     match format {
         Format::NmapXml => nmap(),
         Format::PingText => ping(),
+        Format::CurlJson => curl::schema(),
+        Format::DigYaml => dig::schema(),
         Format::Text => {
             json!({ "type": "null", "description": "This tool has no structured result." })
         }
