@@ -82,7 +82,7 @@ fn flag(table: &Table<'_>) -> Option<Flag> {
         .text("rule")
         .map_or_else(|| "ARG3".to_owned(), |text| text.value);
     let needs = needs(table);
-    let port = ports::is_port(table, value.as_ref());
+    let meaning = ports::meaning(table, value.as_ref());
     let (means, brings) = (table.plain_texts("means"), table.plain_texts("brings"));
     Some(Flag {
         spelling: spelling?.value,
@@ -90,7 +90,7 @@ fn flag(table: &Table<'_>) -> Option<Flag> {
         summary: summary?.value,
         form,
         value: value?,
-        port,
+        meaning,
         repeat,
         needs,
         intrusive: table.boolean("intrusive"),

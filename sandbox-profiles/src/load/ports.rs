@@ -7,7 +7,7 @@
 
 use super::flags::flag_ids;
 use super::read::Table;
-use crate::profile::{Flag, ImpliedPorts};
+use crate::profile::{Flag, ImpliedPorts, Meaning};
 use crate::scope::PortSet;
 use crate::value::ValueType;
 
@@ -61,8 +61,8 @@ fn ports(table: &Table<'_>) -> Option<PortSet> {
     }
 }
 
-/// Whether the number of a flag is a port of the target.
-pub(super) fn is_port(table: &Table<'_>, value: Option<&ValueType>) -> bool {
+/// What the number of a flag means.
+pub(super) fn meaning(table: &Table<'_>, value: Option<&ValueType>) -> Meaning {
     let said = table.boolean("port");
     let fits = match value {
         Some(ValueType::Integer { min, max, .. }) => *min >= 1 && u16::try_from(*max).is_ok(),
@@ -72,5 +72,9 @@ pub(super) fn is_port(table: &Table<'_>, value: Option<&ValueType>) -> bool {
         let remedy = "set it for integers from 1 to 65535";
         table.mistake(table.at(), "port", "the value is no port", remedy);
     }
-    said && fits
+    if said && fits {
+        Meaning::Port
+    } else {
+        Meaning::Plain
+    }
 }

@@ -15,7 +15,9 @@ mod target;
 pub use call::{
     AcceptExample, ChoiceWord, Examples, Parameter, ParameterKind, RefuseExample, Template,
 };
-pub use flag::{Conflict, DefaultSetting, Flag, FlagId, Form, Hint, Need, Order, Repeat, Required};
+pub use flag::{
+    Conflict, DefaultSetting, Flag, FlagId, Form, Hint, Meaning, Need, Order, Repeat, Required,
+};
 pub use ports::ImpliedPorts;
 pub use target::{Pattern, Piece, TargetKind, TargetPlace, TargetRule};
 
@@ -135,7 +137,9 @@ impl Profile {
 
     /// Whether its runs touch ports, as far as the profile says.
     pub fn touches_ports(&self) -> bool {
-        let names_ports = |flag: &Flag| flag.port || matches!(flag.value, ValueType::Ports { .. });
+        let names_ports = |flag: &Flag| {
+            flag.meaning == Meaning::Port || matches!(flag.value, ValueType::Ports { .. })
+        };
         self.flags.iter().any(names_ports) || !self.implied_ports.is_empty()
     }
 

@@ -9,7 +9,7 @@
 
 use crate::grammar::{Settings, Trouble, element_of, render};
 use crate::limits::ARG_BYTES_MAX;
-use crate::profile::{Flag, FlagId, ImpliedPorts, Profile};
+use crate::profile::{Flag, FlagId, ImpliedPorts, Meaning, Profile};
 use crate::refusal::{Detail, Refusal};
 use crate::scope::{PortSet, Scope};
 use crate::value::{PortList, Value, ValueType};
@@ -74,7 +74,7 @@ fn named(flag: &Flag, value: &Value) -> Option<PortSet> {
     match (&flag.value, value) {
         (ValueType::Ports { excluded: true, .. }, _) => None,
         (_, Value::Ports(ports)) => Some(set_of(ports)),
-        (_, Value::Integer(number)) if flag.port => {
+        (_, Value::Integer(number)) if flag.meaning == Meaning::Port => {
             let port = u16::try_from(*number).ok()?;
             Some(PortSet::of([(port, port)]))
         }

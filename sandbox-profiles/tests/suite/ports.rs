@@ -260,7 +260,7 @@ fn curl_and_dig_are_held_to_ports_too() {
         ),
         ("curl", &["80"], "--port 81", Some(None), "named"),
         ("curl", &["8443"], "--port 8443", None, "named and allowed"),
-        ("dig", &["53"], "web.lab.internal", None, "53, unsaid"),
+        ("dig", &["53"], "-q web.lab.internal", None, "53, unsaid"),
         (
             "dig",
             &["5353"],
@@ -271,7 +271,7 @@ fn curl_and_dig_are_held_to_ports_too() {
         (
             "dig",
             &["53"],
-            "-p 54 web.lab.internal",
+            "-p 54 -q web.lab.internal",
             Some(None),
             "named",
         ),
