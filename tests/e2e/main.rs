@@ -20,6 +20,7 @@ mod names;
 mod output;
 mod probe_results;
 mod run_command;
+mod scope;
 mod sixth_tool;
 mod stdio_runs;
 mod stdio_traps;

@@ -30,6 +30,7 @@ pub mod lab;
 
 pub mod services;
 
+pub mod touched;
 pub mod trap;
 
 pub mod responder;

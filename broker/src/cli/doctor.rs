@@ -147,10 +147,9 @@ async fn ask(ready: Ready, findings: &mut Vec<Finding>) -> Result<(), Exit> {
                 Finding::good("broker and executor have the same profiles and scope")
             } else {
                 let what = "broker and executor differ in profiles or scope; the executor's decide";
-                Finding::limited(
-                    what,
-                    "run `mantlet check`, make the files agree and restart the executor",
-                )
+                let remedy = "`mantlet check` shows each difference; make the files agree and \
+                     restart the executor";
+                Finding::limited(what, remedy)
             });
             match connection.inspect().await {
                 Ok(inventory) => Ok(inventory),
@@ -194,6 +193,16 @@ fn tell(
         Finding::limited(
             what,
             "install the system executor and set executor.mode = \"system\"",
+        )
+    });
+    findings.push(if inventory.icmp_sockets {
+        Finding::good("ICMP datagram sockets are open to the executor: ping works without CAP_NET_RAW")
+    } else if raw {
+        Finding::good("ICMP datagram sockets are closed; CAP_NET_RAW stands in for them")
+    } else {
+        Finding::limited(
+            "ICMP datagram sockets are closed to the executor: ping is refused",
+            "sysctl -w net.ipv4.ping_group_range='0 2147483647', or run the system executor with CAP_NET_RAW",
         )
     });
     for tool in &inventory.tools {

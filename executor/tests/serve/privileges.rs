@@ -243,7 +243,7 @@ fn greet_as(lab: &Lab, groups: &str) -> protocol::Event {
     let script = "import socket,sys\n\
         s=socket.socket(socket.AF_UNIX)\n\
         s.connect(sys.argv[1])\n\
-        s.sendall(bytes([0,0,0,2,0,1]))\n\
+        s.sendall(bytes([0,0,0,2,0,int(sys.argv[2])]))\n\
         d=b''\n\
         while len(d)<4 or len(d)<4+int.from_bytes(d[:4],'big'):\n\
         \x20c=s.recv(4096)\n\
@@ -259,7 +259,9 @@ fn greet_as(lab: &Lab, groups: &str) -> protocol::Event {
         "-c",
         script,
     ]);
-    let output = command.arg(lab.dir.join("socket")).output().unwrap();
+    command.arg(lab.dir.join("socket"));
+    command.arg(protocol::VERSION.to_string());
+    let output = command.output().unwrap();
     protocol::frame::decode_event(&output.stdout[4..]).unwrap()
 }
 

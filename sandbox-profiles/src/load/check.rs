@@ -390,6 +390,11 @@ fn check_lists(document: &Document<'_>, profile: &Profile, places: &Places, scop
             document.mistake(*at, "flags.includes", "a flag includes itself", "remove it");
         }
     }
+    for row in &profile.implied_ports {
+        let filled = |word: &String| word.replace("{port}", "1");
+        let instead: Vec<String> = row.instead.iter().map(filled).collect();
+        read(0, "implied_ports.instead", &instead);
+    }
     for (parameter, at) in profile.parameters.iter().zip(&places.parameters) {
         if let ParameterKind::Choice { words, .. } = &parameter.kind {
             for word in words {

@@ -4,6 +4,7 @@
 //!
 //! Invariants: a flag that can't be read whole is left out and reported.
 
+use super::ports;
 use super::read::{At, Places, Table};
 use crate::limits::FLAGS_MAX;
 use crate::nearest::nearest;
@@ -81,6 +82,7 @@ fn flag(table: &Table<'_>) -> Option<Flag> {
         .text("rule")
         .map_or_else(|| "ARG3".to_owned(), |text| text.value);
     let needs = needs(table);
+    let meaning = ports::meaning(table, value.as_ref());
     let (means, brings) = (table.plain_texts("means"), table.plain_texts("brings"));
     Some(Flag {
         spelling: spelling?.value,
@@ -88,6 +90,7 @@ fn flag(table: &Table<'_>) -> Option<Flag> {
         summary: summary?.value,
         form,
         value: value?,
+        meaning,
         repeat,
         needs,
         intrusive: table.boolean("intrusive"),
@@ -178,6 +181,7 @@ fn value_type(table: &Table<'_>) -> Option<ValueType> {
                 items_max: items_max(table, 100),
                 ports_max: u32::try_from(ports_max).ok()?,
                 all: table.text("all").map(|text| text.value),
+                excluded: table.boolean("excluded"),
             })
         }
         "word" => Some(ValueType::Word {

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::flags::{capabilities, flag_id, flag_ids, flags};
 use super::read::{Places, Table};
-use super::{calls, confine, target};
+use super::{calls, confine, ports, target};
 use crate::profile::{
     Conflict, DefaultSetting, Flag, Hint, Order, OutputSpec, Profile, Required, RunLimits,
     Template, VersionProbe,
@@ -56,6 +56,7 @@ pub(super) fn read(root: Table<'_>, file: &str, text: &str) -> Option<Parsed> {
     (places.accept, places.refuse) = (shown.accept_at, shown.refuse_at);
     let conflicts = conflicts(&root, &flags);
     let orders = orders(&root, &flags);
+    let implied_ports = ports::implied(&root, &flags);
     let defaults = defaults(&root, &flags, &mut places);
     let required = required(&root, &flags);
     let templates = templates(&root, &mut places);
@@ -80,6 +81,7 @@ pub(super) fn read(root: Table<'_>, file: &str, text: &str) -> Option<Parsed> {
         tolerated,
         conflicts,
         orders,
+        implied_ports,
         defaults,
         required,
         templates,

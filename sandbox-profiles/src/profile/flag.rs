@@ -32,6 +32,8 @@ pub struct Flag {
     pub form: Form,
     /// What its value may be.
     pub value: ValueType,
+    /// What its number means, where its value is one.
+    pub meaning: Meaning,
     /// What it means to give it twice.
     pub repeat: Repeat,
     /// What a run with it needs.
@@ -92,6 +94,15 @@ impl Flag {
     pub(crate) fn spellings(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.spelling.as_str()).chain(self.aliases.iter().map(String::as_str))
     }
+}
+
+/// What the number of a flag means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// An amount, a setting: nothing that the scope covers.
+    Plain,
+    /// A port of the target.
+    Port,
 }
 
 /// How a flag's value is written on the command line.

@@ -9,14 +9,17 @@
 
 mod call;
 mod flag;
+mod ports;
 mod target;
 
 pub use call::{
     AcceptExample, ChoiceWord, Examples, Parameter, ParameterKind, RefuseExample, Template,
 };
 pub use flag::{
-    Conflict, DefaultSetting, Flag, FlagId, Form, Hint, Meant, Need, Order, Repeat, Required,
+    Conflict, DefaultSetting, Flag, FlagId, Form, Hint, Meaning, Meant, Need, Order, Repeat,
+    Required,
 };
+pub use ports::ImpliedPorts;
 pub use target::{Pattern, Piece, TargetKind, TargetPlace, TargetRule};
 
 pub(crate) use call::ParameterTarget;
@@ -25,6 +28,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::sandbox::Sandbox;
+use crate::value::ValueType;
 
 /// A capability that a run can need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,6 +89,8 @@ pub struct Profile {
     pub conflicts: Vec<Conflict>,
     /// Pairs of values that must not be the wrong way round.
     pub orders: Vec<Order>,
+    /// Ports that runs touch beside those that calls name.
+    pub implied_ports: Vec<ImpliedPorts>,
     /// Settings added when a call has none of their kind.
     pub defaults: Vec<DefaultSetting>,
     /// Flags without which there is nothing to run.
@@ -128,6 +134,14 @@ impl Profile {
             .iter()
             .position(|flag| flag.is_spelled(spelling))
             .map(FlagId)
+    }
+
+    /// Whether its runs touch ports, as far as the profile says.
+    pub fn touches_ports(&self) -> bool {
+        let names_ports = |flag: &Flag| {
+            flag.meaning == Meaning::Port || matches!(flag.value, ValueType::Ports { .. })
+        };
+        self.flags.iter().any(names_ports) || !self.implied_ports.is_empty()
     }
 
     /// The template of that name.

@@ -102,6 +102,7 @@ impl VettedRun {
         let Some(name) = self.unresolved().map(ToOwned::to_owned) else {
             return Ok(self);
         };
+        let scope = scope.for_tool(&profile.name);
         aim::admit_address(profile, scope, address).map_err(|refusal| for_name(refusal, &name))?;
         let target = Target::Name {
             name,
@@ -135,6 +136,7 @@ impl VettedRun {
         let Some(name) = self.unresolved().map(ToOwned::to_owned) else {
             return Ok(self);
         };
+        let scope = scope.for_tool(&profile.name);
         let asked = self.draft.families.first().copied();
         let chosen = answers::choose(profile, scope, &name, asked, answers)?;
         self.pin(profile, scope, chosen)

@@ -10,6 +10,7 @@ use super::policy::{
     add_exclusions, check_decoys, check_exclusions, check_families, check_intrusive,
     check_ipv4_only, intrusive_parts,
 };
+use super::ports;
 use super::run::VettedRun;
 use crate::aim::{self, Aim};
 use crate::compose;
@@ -43,8 +44,10 @@ pub(super) fn settle(
     check_decoys(profile, scope, &draft.target, &draft.settings)?;
     check_intrusive(profile, scope, &draft.settings)?;
     check_exclusions(profile, &draft.target, &draft.settings)?;
+    let asked = draft.settings.clone();
     compose::add_defaults(profile, scope, &draft.target, &mut draft.settings)?;
     compose::check_required(profile, &draft.settings)?;
+    ports::hold(profile, scope, &asked, &mut draft.settings)?;
     if let (Some(id), false) = (profile.target.exclude, exclude.is_empty()) {
         add_exclusions(profile, &draft.target, id, exclude, &mut draft.settings)?;
     }

@@ -58,6 +58,7 @@ const SETTINGS: &[&str] = &[
     "--reason",
     "-n",
     "--traceroute",
+    "--exclude-ports 80,443",
     "--max-retries 3",
     "--max-parallelism 20",
     "--max-hostgroup 16",
@@ -188,7 +189,7 @@ fn parameter() -> impl Strategy<Value = (String, ParamValue)> {
         .prop_map(|((name, good), other)| (name.to_owned(), other.unwrap_or(good)))
 }
 
-fn any_call() -> impl Strategy<Value = Call> {
+pub(crate) fn any_call() -> impl Strategy<Value = Call> {
     let arguments = prop_oneof![
         6 => tokens().prop_map(Arguments::Tokens),
         6 => tokens().prop_map(|tokens| Arguments::Text(tokens.join(" "))),
