@@ -228,7 +228,7 @@ impl Ready {
         let execution = around.execution(&program);
         let is_raw = match profile.sandbox.raw {
             RawUse::Never => false,
-            RawUse::ByFlag | RawUse::OrIcmpSocket => {
+            RawUse::ByNeed => {
                 around.held.covers(CapabilitySet::of(&[Capability::NetRaw]))
             }
         };

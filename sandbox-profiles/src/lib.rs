@@ -49,6 +49,7 @@ mod aim;
 mod parameters;
 
 mod compose;
+mod lasts;
 
 mod grammar;
 mod words;

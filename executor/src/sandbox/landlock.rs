@@ -8,7 +8,9 @@
 //!
 //! Invariants: a hard requirement: without Landlock nothing runs. All rights
 //! that the kernel's ABI knows are handled, so what no rule allows is denied;
-//! TCP bind is denied to all; the ABI is in every receipt, so a kernel that
+//! a TCP socket
+//! is bound by nobody but tools that keep a port of the kernel's choice, and can
+//! not listen even then; the ABI is in every receipt, so a kernel that
 //! knows fewer rights shows.
 
 use std::collections::BTreeMap;
@@ -20,7 +22,7 @@ use std::rc::Rc;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, SFlag, fstat};
-use sandbox_profiles::sandbox::{PathRow, SocketKind};
+use sandbox_profiles::sandbox::{PathRow, SocketKind, TcpUse};
 use sha2::{Digest, Sha256};
 
 use crate::sys::{self, LandlockHandled};
@@ -50,8 +52,6 @@ const SCOPES: u64 = 0b11;
 const ABI_SCOPES: u32 = 6;
 const ABI_TRUNCATE: u32 = 3;
 
-const SOCK_STREAM: i32 = 1;
-
 /// Why rules can't be had.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LandlockError {
@@ -70,6 +70,9 @@ pub(crate) enum LandlockError {
     /// The kernel refused the ruleset itself.
     #[error("the Landlock ruleset could not be created")]
     Ruleset(#[source] Errno),
+    /// The kernel refused the rule for TCP ports.
+    #[error("the Landlock rule for TCP ports was refused")]
+    Ports(#[source] Errno),
     /// The kernel refused a rule.
     #[error("the Landlock rule for {} was refused", path.display())]
     Rule {
@@ -192,6 +195,8 @@ impl Opened {
 pub(crate) struct Rules {
     abi: Abi,
     handled: LandlockHandled,
+    // Whether TCP sockets may be bound to port 0.
+    takes_ports: bool,
     paths: Vec<Rule>,
     run_directory: u64,
     digest: [u8; 32],
@@ -221,7 +226,8 @@ impl Rules {
         sockets: &[&SocketKind],
         opened: &mut Opened,
     ) -> Result<Self, LandlockError> {
-        let tcp = if sockets.iter().any(|socket| socket.kind == SOCK_STREAM) {
+        let uses = |tcp: TcpUse| sockets.iter().any(|socket| socket.tcp == tcp);
+        let tcp = if uses(TcpUse::Connect) {
             Tcp::AnyPort
         } else {
             Tcp::None
@@ -237,6 +243,7 @@ impl Rules {
         let mut ready = Self {
             abi,
             handled: abi.handled(tcp),
+            takes_ports: uses(TcpUse::TakePort) && abi.0 >= ABI_TCP,
             paths: rules,
             run_directory: READ_FILE
                 | READ_DIR
@@ -259,6 +266,9 @@ impl Rules {
             "abi {} fs {fs:x} net {net:x} scoped {scoped:x}\n",
             self.abi.0
         );
+        if self.takes_ports {
+            text.push_str("bind port 0\n");
+        }
         for rule in &self.paths {
             // Writing to a String can't fail.
             writeln!(text, "{:x} {}", rule.rights, rule.path.display()).unwrap_or_default();
@@ -300,6 +310,10 @@ impl Rules {
         };
         let execute = Access::Execute.rights(false, self.abi);
         allow(path, program, execute)?;
+        if self.takes_ports {
+            // Port 0 stands for those that the kernel chooses.
+            sys::landlock_allow_port(ruleset.as_fd(), 0, BIND_TCP).map_err(LandlockError::Ports)?;
+        }
         for rule in &self.paths {
             allow(&rule.path, rule.opened.as_fd(), rule.rights)?;
         }

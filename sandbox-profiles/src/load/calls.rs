@@ -8,8 +8,8 @@ use super::read::Table;
 use crate::grammar;
 use crate::parameters::kind_of;
 use crate::profile::{
-    AcceptExample, Capability, ChoiceWord, Examples, Flag, FlagId, Parameter, ParameterKind,
-    ParameterTarget, Profile, RefuseExample,
+    AcceptExample, ChoiceWord, Examples, Flag, FlagId, Parameter, ParameterKind, ParameterTarget,
+    Profile, RefuseExample, Requirement,
 };
 use crate::scope::{Scope, ScopeConfig};
 
@@ -72,7 +72,7 @@ pub(super) fn complete(profile: &mut Profile) {
     let Ok(scope) = Scope::new(&config) else {
         return;
     };
-    let needs: Vec<Vec<Capability>> = profile
+    let needs: Vec<Vec<Requirement>> = profile
         .parameters
         .iter()
         .map(|parameter| needs_of(profile, &scope, parameter))
@@ -82,21 +82,19 @@ pub(super) fn complete(profile: &mut Profile) {
     }
 }
 
-fn needs_of(profile: &Profile, scope: &Scope, parameter: &Parameter) -> Vec<Capability> {
+fn needs_of(profile: &Profile, scope: &Scope, parameter: &Parameter) -> Vec<Requirement> {
     let ParameterKind::Choice { words, .. } = &parameter.kind else {
         return parameter.needs.clone();
     };
-    let mut needs = parameter.needs.clone();
+    let mut needs = Vec::new();
     for word in words {
         let Ok(reading) = grammar::read(profile, scope, &word.args) else {
             continue;
         };
         let flags = reading.settings.keys().filter_map(|id| profile.flag(*id));
-        needs.extend(flags.flat_map(|flag| flag.needs.iter().map(|need| need.capability)));
+        needs.extend(flags.flat_map(|flag| flag.needs.iter().map(|need| need.what)));
     }
-    needs.sort_unstable();
-    needs.dedup();
-    needs
+    Requirement::union(needs.into_iter())
 }
 
 /// Parameters over one flag each, and where they stand.
@@ -125,7 +123,7 @@ pub(super) fn flag_parameters(root: &Table<'_>, flags: &[Flag]) -> Vec<(Paramete
                 description,
                 kind: kind_of(flag),
                 intrusive: flag.intrusive,
-                needs: flag.needs.iter().map(|need| need.capability).collect(),
+                needs: flag.needs.iter().map(|need| need.what).collect(),
                 example: table.text("example").map(|text| text.value),
                 sets: ParameterTarget::Flag(FlagId(index)),
             },

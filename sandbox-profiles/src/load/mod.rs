@@ -14,6 +14,7 @@ mod schema;
 
 mod calls;
 mod confine;
+mod lasts;
 mod flags;
 
 mod files;
@@ -35,6 +36,10 @@ use read::{Document, Table};
 const BUILT_IN: &[(&str, &str)] = &[
     ("tools/nmap.toml", include_str!("../../tools/nmap.toml")),
     ("tools/ping.toml", include_str!("../../tools/ping.toml")),
+    (
+        "tools/traceroute.toml",
+        include_str!("../../tools/traceroute.toml"),
+    ),
 ];
 
 /// A mistake in a profile, or in the way it is stored.

@@ -8,12 +8,17 @@
 //! `flags`; names and spellings within a profile are unique.
 
 mod call;
+mod lasts;
 mod flag;
 
 pub use call::{
     AcceptExample, ChoiceWord, Examples, Parameter, ParameterKind, RefuseExample, Template,
 };
-pub use flag::{Conflict, DefaultSetting, Flag, FlagId, Form, Hint, Need, Order, Repeat};
+pub use flag::{
+    Conflict, DefaultSetting, Flag, FlagId, Form, Hint, Need, Order, Repeat, Requirement,
+    Substitute,
+};
+pub use lasts::{Lasts, LastsTerm};
 
 pub(crate) use call::ParameterTarget;
 
@@ -71,6 +76,8 @@ pub struct Profile {
     pub version: VersionProbe,
     /// Which targets the tool takes and how they are written.
     pub target: TargetRule,
+    /// What every run needs, whatever its flags.
+    pub needs: Vec<Need>,
     /// The flags that are accepted, in the order in which they are rendered.
     pub flags: Vec<Flag>,
     /// Arguments that stand first in every run, whatever the call says.
@@ -200,6 +207,8 @@ impl TargetRule {
 pub struct RunLimits {
     /// Timeout of a call that asks for none.
     pub timeout: Duration,
+    /// How long a call can take, which may be longer than `timeout`.
+    pub lasts: Option<Lasts>,
     /// Shortest timeout that a call may ask for.
     pub timeout_min: Duration,
     /// Longest timeout that a call may ask for.

@@ -13,7 +13,7 @@ use super::run::VettedRun;
 use crate::aim::{self, Aim};
 use crate::compose;
 use crate::grammar::{Settings, Trouble, render_for_tool};
-use crate::profile::{Capability, FlagId, Profile};
+use crate::profile::{FlagId, Profile, Requirement};
 use crate::scope::Scope;
 use crate::target::Target;
 use crate::value::{Value, ValueType};
@@ -63,14 +63,9 @@ fn category_notes(profile: &Profile, scope: &Scope, settings: &Settings) -> Vec<
 pub(super) fn finish(profile: &Profile, scope: &Scope, draft: Draft) -> Result<VettedRun, Trouble> {
     check_families(profile, scope, &draft.target, &draft.families)?;
     check_decoys(profile, scope, &draft.target, &draft.settings)?;
-    let mut needs: Vec<Capability> = draft
-        .settings
-        .keys()
-        .filter_map(|id| profile.flag(*id))
-        .flat_map(|flag| flag.needs.iter().map(|need| need.capability))
-        .collect();
-    needs.sort_unstable();
-    needs.dedup();
+    let flags = draft.settings.keys().filter_map(|id| profile.flag(*id));
+    let needs = flags.flat_map(|flag| &flag.needs).chain(&profile.needs);
+    let needs = Requirement::union(needs.map(|need| need.what));
     let argv = argv_of(profile, scope, &draft)?;
     let intrusive = !intrusive_parts(profile, &draft.settings).is_empty();
     Ok(VettedRun {

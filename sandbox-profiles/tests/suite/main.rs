@@ -17,6 +17,7 @@ mod bench;
 mod corpus;
 mod executor_side;
 mod loading;
+mod needs;
 mod parameters;
 mod pinning;
 mod properties;
