@@ -122,8 +122,8 @@ fn mistakes_name_their_place_and_remedy() {
             "spelling",
         ),
         (
-            "flag = \"-i\"",
-            "flag = \"i\"",
+            "flag = \"-t\"",
+            "flag = \"t\"",
             "flags.flag",
             "not a flag",
             "no hyphen",
