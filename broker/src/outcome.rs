@@ -5,6 +5,9 @@
 //! Invariants: a failure always carries its kind, its reason and a remedy; text
 //! from a tool has been neutralised before it gets here.
 
+use std::fmt;
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -13,6 +16,8 @@ use crate::results::neutralise;
 
 /// Most characters of a call's tool or target that an error repeats.
 const ASKED_CHARS_MAX: usize = 256;
+/// Most answers of a name that are named in words.
+const ANSWERS_SHOWN_MAX: usize = 8;
 
 /// The kinds of failure that clients may branch on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -113,6 +118,11 @@ impl CallError {
         self
     }
 
+    /// A fact that is a text.
+    pub fn fact(&self, key: &str) -> Option<&str> {
+        self.metadata.get(key).and_then(Value::as_str)
+    }
+
     /// The same error, with one more fact.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
@@ -148,6 +158,46 @@ pub struct RunFacts {
     pub raw_stdout: Vec<u8>,
 }
 
+/// A name with what it resolved to, for the result to say so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Resolved {
+    /// The name asked for, canonical.
+    pub name: String,
+    /// Every address that it has, each of them checked.
+    pub answers: Vec<IpAddr>,
+    /// The one that the tool gets.
+    pub pinned: IpAddr,
+}
+
+impl fmt::Display for Resolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            answers,
+            pinned,
+        } = self;
+        if answers.len() <= 1 {
+            return write!(f, "{name} is {pinned}");
+        }
+        let count = answers.len();
+        let shown: Vec<_> = answers
+            .iter()
+            .take(ANSWERS_SHOWN_MAX)
+            .map(IpAddr::to_string)
+            .collect();
+        let more = if count > ANSWERS_SHOWN_MAX {
+            ", …"
+        } else {
+            ""
+        };
+        let shown = shown.join(", ");
+        write!(
+            f,
+            "{name} has {count} addresses ({shown}{more}); {pinned} was taken"
+        )
+    }
+}
+
 /// The end of a call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
@@ -165,6 +215,8 @@ pub struct Outcome {
     pub targets: Vec<String>,
     /// What vetting changed or added, for people.
     pub notes: Vec<String>,
+    /// What the target's name resolved to, where it is a name and was resolved.
+    pub resolved: Option<Resolved>,
     /// When the call came in, in UTC.
     pub started_at: Timestamp,
     /// Seconds from then to the end, waiting included.
@@ -183,6 +235,9 @@ impl Outcome {
         let mut metadata = facts.counters.clone();
         if !self.notes.is_empty() {
             metadata.insert("notes".into(), json!(self.notes));
+        }
+        if let Some(resolved) = &self.resolved {
+            metadata.insert("resolved".into(), json!(resolved));
         }
         let mut object = json!({
             "run_id": self.run_id,
@@ -226,5 +281,38 @@ impl Outcome {
     /// Whether a tool was started at all.
     pub fn ran(&self) -> bool {
         !self.facts.sandbox.is_null()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_in_a_line_what_was_found_and_taken() {
+        let of = |answers: &[&str]| {
+            let answers: Vec<IpAddr> = answers.iter().map(|text| text.parse().unwrap()).collect();
+            let pinned = answers[0];
+            let name = "web.lab".to_owned();
+            Resolved {
+                name,
+                answers,
+                pinned,
+            }
+            .to_string()
+        };
+        assert_eq!(of(&["10.0.0.1"]), "web.lab is 10.0.0.1");
+        assert_eq!(
+            of(&["10.0.0.1", "10.0.0.2"]),
+            "web.lab has 2 addresses (10.0.0.1, 10.0.0.2); 10.0.0.1 was taken"
+        );
+        let many: Vec<String> = (1..=64).map(|last| format!("10.0.0.{last}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let line = of(&many);
+        assert!(
+            line.contains("64 addresses") && line.contains("…"),
+            "{line}"
+        );
+        assert!(line.len() < 200, "{line}");
     }
 }

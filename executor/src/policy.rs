@@ -130,9 +130,7 @@ pub(crate) enum Way {
 /// given, since it shows more than what does as well; nothing is degraded.
 pub(crate) fn met(executor: &Executor, profile: &Profile, need: Requirement) -> Option<Way> {
     let is_listed = profile.capabilities.contains(&need.capability);
-    let is_held = executor
-        .held
-        .covers(CapabilitySet::of(&[need.capability]));
+    let is_held = executor.held.covers(CapabilitySet::of(&[need.capability]));
     match (need.or, executor.icmp_sockets) {
         _ if is_listed && is_held => Some(Way::Granted),
         (Substitute::IcmpSocket, IcmpSockets::Open) => Some(Way::Without),

@@ -1,7 +1,8 @@
 //! Asking each tool for its version, inside its own sandbox.
 //!
 //! What it is: a run like any other, through the same start and the same pump,
-//! with two differences: it gets no socket and two seconds.
+//! with two differences: it gets no socket, unless its profile says that it can't
+//! say its version without, and two seconds.
 //! What it is not: a search for tools; their paths are the profiles'.
 //!
 //! Invariants: a tool that can't say its version under its sandbox is listed
@@ -98,7 +99,7 @@ fn run(
         argv: &pad.argv,
     };
     let filter = ready
-        .filter_without_sockets(&tool.profile, around)
+        .filter_for_version(&tool.profile, around)
         .map_err(|error| told(&error))?;
     let mut argv = vec![tool.path()];
     argv.extend(tool.profile.version.args.iter().cloned());

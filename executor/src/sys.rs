@@ -591,13 +591,6 @@ struct LandlockPath {
     parent: i32,
 }
 
-/// Layout of the kernel's `landlock_net_port_attr`.
-#[repr(C)]
-struct LandlockPort {
-    allowed: u64,
-    port: u64,
-}
-
 /// The Landlock ABI of this kernel.
 ///
 /// # Errors
@@ -659,36 +652,6 @@ pub(crate) fn landlock_allow_path(
             libc::SYS_landlock_add_rule,
             ruleset.as_raw_fd(),
             PATH_BENEATH,
-            &raw const rule,
-            flags,
-        )
-    };
-    Errno::result(rc).map(drop)
-}
-
-/// Allows TCP rights for a port.
-///
-/// # Errors
-///
-/// `EINVAL` for rights that the ruleset doesn't handle.
-pub(crate) fn landlock_allow_port(
-    ruleset: BorrowedFd<'_>,
-    port: u16,
-    allowed: u64,
-) -> Result<(), Errno> {
-    const NET_PORT: u32 = 2;
-    let rule = LandlockPort {
-        allowed,
-        port: u64::from(port),
-    };
-    let flags: u32 = 0;
-    // SAFETY: `rule` lives through the call and has the kernel's layout for
-    // NET_PORT; the kernel only reads it.
-    let rc = unsafe {
-        libc::syscall(
-            libc::SYS_landlock_add_rule,
-            ruleset.as_raw_fd(),
-            NET_PORT,
             &raw const rule,
             flags,
         )

@@ -228,9 +228,7 @@ impl Ready {
         let execution = around.execution(&program);
         let is_raw = match profile.sandbox.raw {
             RawUse::Never => false,
-            RawUse::ByNeed => {
-                around.held.covers(CapabilitySet::of(&[Capability::NetRaw]))
-            }
+            RawUse::ByNeed => around.held.covers(CapabilitySet::of(&[Capability::NetRaw])),
         };
         let mut confine = |is_raw| confinement(profile, around.abi, execution, is_raw, opened);
         let plain = confine(false)?;
@@ -243,19 +241,25 @@ impl Ready {
     }
 
     /// The filter under which a tool is asked for its version: its own, without
-    /// any socket.
+    /// any socket unless the profile says that it wants some.
     ///
     /// # Errors
     ///
     /// As when the tool was prepared.
-    pub(crate) fn filter_without_sockets(
+    pub(crate) fn filter_for_version(
         &self,
         profile: &Profile,
         around: Circumstances<'_>,
     ) -> Result<Filter, ToolError> {
+        let sockets: Vec<&SocketKind> = profile
+            .sandbox
+            .sockets
+            .iter()
+            .filter(|_| profile.version.sockets)
+            .collect();
         Ok(Filter::new(
             &profile.sandbox,
-            &[],
+            &sockets,
             around.execution(&self.program),
         )?)
     }
@@ -282,6 +286,6 @@ fn confinement(
     };
     Ok(Confinement {
         filter: Filter::new(sandbox, &sockets, execution)?,
-        rules: Rules::open(abi, paths, &sockets, opened)?,
+        rules: Rules::open(abi, paths, &sockets, sandbox.tcp_bind, opened)?,
     })
 }

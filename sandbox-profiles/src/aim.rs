@@ -7,7 +7,7 @@
 //! touches nothing that is never allowed, and touches denied networks only where
 //! they are listed in [`Aim::exclude`].
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::net::Network;
 use crate::profile::{Profile, TargetKind};
@@ -26,11 +26,15 @@ pub(crate) struct Aim {
 /// Admits a target, or says why not.
 pub(crate) fn admit(profile: &Profile, scope: &Scope, target: &Target) -> Result<Aim, Refusal> {
     let exclude = match target {
-        Target::Address(address)
-        | Target::Name {
+        Target::Address(address) => {
+            admit_address(profile, scope, *address)?;
+            Vec::new()
+        }
+        Target::Name {
+            name,
             pinned: Some(address),
-            ..
         } => {
+            admit_name(profile, scope, name)?;
             admit_address(profile, scope, *address)?;
             Vec::new()
         }
@@ -143,6 +147,9 @@ fn admit_name(profile: &Profile, scope: &Scope, name: &str) -> Result<(), Refusa
             list.join(", ")
         )
     };
+    if is_localhost(name) {
+        return Err(localhost(profile, scope, name, &remedy));
+    }
     Err(Refusal::new(
         "TGT2",
         "the host name is not under an allowed suffix",
@@ -150,6 +157,27 @@ fn admit_name(profile: &Profile, scope: &Scope, name: &str) -> Result<(), Refusa
         remedy,
     )
     .with("allowed_suffixes", Detail::List(suffixes.to_vec())))
+}
+
+/// Whether the name means this machine wherever it is looked up (RFC 6761).
+fn is_localhost(name: &str) -> bool {
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+/// This machine by name: its address says the same, where the scope has it.
+fn localhost(profile: &Profile, scope: &Scope, name: &str, remedy: &str) -> Refusal {
+    let refusal = |remedy: String| {
+        let message = "loopback is taken by address only, and only where allowed_networks lists it";
+        Refusal::new("TGT2", message, name, remedy)
+    };
+    let address = IpAddr::from(Ipv4Addr::LOCALHOST);
+    if admit_address(profile, scope, address).is_ok() {
+        return refusal(format!("give {address}"))
+            .with("nearest_target", Detail::Text(address.to_string()));
+    }
+    refusal(format!(
+        "{remedy}; an administrator can open loopback by listing 127.0.0.0/8 in allowed_networks"
+    ))
 }
 
 fn check_family(
@@ -196,7 +224,10 @@ fn check_allowed(scope: &Scope, network: &Network, text: &str) -> Result<(), Ref
     if scope.is_allowed(network) {
         return Ok(());
     }
-    let message = if network.is_single() {
+    let loopback = network.base().is_loopback();
+    let message = if loopback {
+        "loopback is this machine itself, and no allowed network has it"
+    } else if network.is_single() {
         "the address is not in an allowed network"
     } else {
         "the network does not lie wholly in allowed networks"
@@ -206,8 +237,18 @@ fn check_allowed(scope: &Scope, network: &Network, text: &str) -> Result<(), Ref
         .iter()
         .map(ToString::to_string)
         .collect();
-    Err(Refusal::new("TGT2", message, text, allowed_remedy(scope))
-        .with("allowed_networks", Detail::List(allowed)))
+    let mut remedy = allowed_remedy(scope);
+    if loopback {
+        let listed = if network.is_ipv6() {
+            "::1/128"
+        } else {
+            "127.0.0.0/8"
+        };
+        remedy = format!(
+            "{remedy}; an administrator can open loopback by listing {listed} in allowed_networks"
+        );
+    }
+    Err(Refusal::new("TGT2", message, text, remedy).with("allowed_networks", Detail::List(allowed)))
 }
 
 fn allowed_remedy(scope: &Scope) -> String {

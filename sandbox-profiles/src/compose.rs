@@ -6,7 +6,7 @@
 //! flag of the call includes it; composing a composed result changes nothing.
 
 use crate::grammar::{self, Settings, Trouble, element_of, render};
-use crate::profile::{Conflict, Flag, FlagId, Profile};
+use crate::profile::{Conflict, DefaultSetting, Flag, FlagId, Profile, Required};
 use crate::refusal::Refusal;
 use crate::scope::Scope;
 use crate::target::Target;
@@ -197,11 +197,12 @@ pub(crate) fn add_defaults(
     settings: &mut Settings,
 ) -> Result<(), Trouble> {
     let is_network = matches!(target, Target::Network(_));
-    // Each default sees the call alone, so that their order doesn't matter.
+    // Each default sees the call alone, so that their order doesn't matter, but
+    // for those that say what must be given: these see the defaults before them.
     let call = settings.clone();
     for default in &profile.defaults {
         let asked = default.unless.iter().any(|id| call.contains_key(id));
-        if asked || (is_network && default.single) {
+        if asked || (is_network && default.single) || !holds(profile, scope, settings, default)? {
             continue;
         }
         for (id, value) in grammar::read(profile, scope, &default.args)?.settings {
@@ -214,4 +215,37 @@ pub(crate) fn add_defaults(
         }
     }
     Ok(())
+}
+
+/// Whether what a default wants to be given is.
+fn holds(
+    profile: &Profile,
+    scope: &Scope,
+    settings: &Settings,
+    default: &DefaultSetting,
+) -> Result<bool, Trouble> {
+    let given = grammar::read(profile, scope, &default.given)?.settings;
+    Ok(given
+        .iter()
+        .all(|(id, value)| settings.get(id) == Some(value)))
+}
+
+/// Refuses settings that leave nothing to do.
+pub(crate) fn check_required(profile: &Profile, settings: &Settings) -> Result<(), Trouble> {
+    let missing =
+        |required: &&Required| !required.any_of.iter().any(|id| settings.contains_key(id));
+    let Some(required) = profile.required.iter().find(missing) else {
+        return Ok(());
+    };
+    let flags: Vec<&str> = required
+        .any_of
+        .iter()
+        .map(|id| profile.spelling(*id))
+        .collect();
+    Err(Trouble::plain(Refusal::new(
+        "ARG1",
+        required.reason.clone(),
+        &flags.join(" "),
+        required.remedy.clone(),
+    )))
 }

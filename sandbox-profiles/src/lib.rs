@@ -45,6 +45,7 @@
 pub mod load;
 pub mod vet;
 
+mod meant;
 mod aim;
 mod parameters;
 

@@ -137,6 +137,9 @@ fn flag_value(
             }
         };
     }
+    if takes_items(&flag.value) {
+        return items(scope, parameter, flag, value).map(Some);
+    }
     let text = match value {
         ParamValue::Text(text) => text.clone(),
         ParamValue::Integer(number) => number.to_string(),
@@ -167,8 +170,54 @@ const fn takes_list(kind: &ValueType) -> bool {
         | ValueType::Integer { .. }
         | ValueType::Duration { .. }
         | ValueType::Word { .. }
-        | ValueType::Mac => false,
+        | ValueType::Mac
+        | ValueType::Text { .. }
+        | ValueType::Headers { .. }
+        | ValueType::UrlPath { .. }
+        | ValueType::UrlQuery { .. }
+        | ValueType::ByteRange
+        | ValueType::DnsName
+        | ValueType::Address => false,
     }
+}
+
+/// Whether a list stands for several occurrences of the flag.
+const fn takes_items(kind: &ValueType) -> bool {
+    matches!(kind, ValueType::Headers { .. } | ValueType::UrlQuery { .. })
+}
+
+/// A list, each item of which is one occurrence of the flag.
+fn items(
+    scope: &Scope,
+    parameter: &Parameter,
+    flag: &Flag,
+    value: &ParamValue,
+) -> Result<Value, Refusal> {
+    let list = match value {
+        ParamValue::List(items) if !items.is_empty() => items.as_slice(),
+        ParamValue::Text(_) => std::slice::from_ref(value),
+        ParamValue::List(_) | ParamValue::Flag(_) | ParamValue::Integer(_) => {
+            return Err(mistyped(parameter, value, &flag.value.described()));
+        }
+    };
+    let mut collected = Vec::new();
+    for item in list {
+        let ParamValue::Text(text) = item else {
+            return Err(mistyped(parameter, item, &flag.value.described()));
+        };
+        // One space after the colon is how people write header fields.
+        let text = text.replacen(": ", ":", 1);
+        checked(parameter, &text)?;
+        let refuse = |error| named(parameter, *bad_value(flag, &text, error, 0, 0).refusal);
+        let Value::Items(more) = flag.value.parse(&text, scope).map_err(refuse)? else {
+            return Err(mistyped(parameter, item, &flag.value.described()));
+        };
+        let Value::Items(all) = flag.value.collect(collected, more).map_err(refuse)? else {
+            return Err(mistyped(parameter, item, &flag.value.described()));
+        };
+        collected = all;
+    }
+    Ok(Value::Items(collected))
 }
 
 fn count(parameter: &Parameter, value: &ParamValue, max: u8) -> Result<Option<Value>, Refusal> {
@@ -289,7 +338,9 @@ pub(crate) fn kind_of(flag: &Flag) -> ParameterKind {
             items_max: *items_max,
             all: all.is_some() && flag.form == Form::Separate,
         },
-        ValueType::Word { words } => word_kind(words),
+        ValueType::Word {
+            words, intrusive, ..
+        } => word_kind(words, intrusive),
         ValueType::Names(rule) => ParameterKind::Names {
             safe: rule.safe.clone(),
             intrusive: rule.intrusive.clone(),
@@ -300,12 +351,43 @@ pub(crate) fn kind_of(flag: &Flag) -> ParameterKind {
                 items_max: *items_max,
             }
         }
-        ValueType::Mac => ParameterKind::Text,
+        ValueType::Mac => ParameterKind::Text {
+            chars_max: 17,
+            pattern: "^(0|([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2})$",
+        },
+        ValueType::Text { bytes_max } => ParameterKind::Text {
+            chars_max: *bytes_max,
+            pattern: "^[A-Za-z0-9][A-Za-z0-9._~:/()+,=-]*$",
+        },
+        ValueType::UrlPath { bytes_max } => ParameterKind::Text {
+            chars_max: *bytes_max,
+            pattern: "^/[A-Za-z0-9._~!'()*+,=:@%/-]*$",
+        },
+        ValueType::ByteRange => ParameterKind::Text {
+            chars_max: 41,
+            pattern: "^[0-9]+-[0-9]+$",
+        },
+        ValueType::DnsName => ParameterKind::Text {
+            chars_max: 254,
+            pattern: "^[A-Za-z0-9._-]+$",
+        },
+        ValueType::Address => ParameterKind::Text {
+            chars_max: 45,
+            pattern: "^[0-9A-Fa-f.:]+$",
+        },
+        ValueType::Headers { items_max, .. } => ParameterKind::Texts {
+            items_max: *items_max,
+            pattern: "^[A-Za-z0-9-]+: ?[^ ]+$",
+        },
+        ValueType::UrlQuery { items_max } => ParameterKind::Texts {
+            items_max: *items_max,
+            pattern: "^[A-Za-z0-9._~!'()*+,=:@%/?-]+$",
+        },
     }
 }
 
 /// Words that are consecutive numbers make an integer, which models get right more often.
-fn word_kind(words: &[String]) -> ParameterKind {
+fn word_kind(words: &[String], intrusive: &[String]) -> ParameterKind {
     let numbers: Option<Vec<u64>> = words.iter().map(|word| word.parse().ok()).collect();
     let consecutive = numbers.filter(|numbers| {
         numbers
@@ -328,6 +410,7 @@ fn word_kind(words: &[String]) -> ParameterKind {
             word: word.clone(),
             description: String::new(),
             args: Vec::new(),
+            intrusive: intrusive.contains(word),
         })
         .collect();
     ParameterKind::Choice {

@@ -35,6 +35,8 @@ pub struct Sandbox {
     pub raw: RawUse,
     /// Whether the tool may start threads.
     pub threads: bool,
+    /// Whether the tool binds a TCP socket before it connects. It never listens.
+    pub tcp_bind: bool,
     /// Resource limits.
     pub limits: Limits,
     /// Environment of every run, beside the executor's own constant list.
@@ -97,22 +99,8 @@ pub struct SocketKind {
     /// The protocols that are allowed, each named: no catch-all, since
     /// `IPPROTO_MPTCP` walks past Landlock's TCP rules.
     pub protocols: Vec<i32>,
-    /// What it does with TCP.
-    pub tcp: TcpUse,
     /// The spelling in the profile: `inet/stream/tcp`.
     pub name: String,
-}
-
-/// What a socket does with TCP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TcpUse {
-    /// Nothing: it is no TCP socket.
-    Nothing,
-    /// It connects. It can't be bound.
-    Connect,
-    /// It is bound to port 0, to keep a port that the kernel chooses from being
-    /// given to others. It can neither connect nor listen.
-    TakePort,
 }
 
 /// Resource limits of a run.
@@ -131,40 +119,38 @@ pub struct Limits {
     pub file_size_bytes: u64,
 }
 
-type SocketRow = (&'static str, i32, i32, &'static [i32], TcpUse);
-
-#[rustfmt::skip]
-const SOCKET_NAMES: &[SocketRow] = &[
+const SOCKET_NAMES: &[(&str, i32, i32, &[i32])] = &[
     // 0 lets the kernel choose the family's only sensible protocol.
-    ("inet/stream/tcp", AF_INET, SOCK_STREAM, &[0, IPPROTO_TCP], TcpUse::Connect),
-    ("inet6/stream/tcp", AF_INET6, SOCK_STREAM, &[0, IPPROTO_TCP], TcpUse::Connect),
-    ("inet/stream/port", AF_INET, SOCK_STREAM, &[0, IPPROTO_TCP], TcpUse::TakePort),
-    ("inet6/stream/port", AF_INET6, SOCK_STREAM, &[0, IPPROTO_TCP], TcpUse::TakePort),
-    ("inet/dgram/udp", AF_INET, SOCK_DGRAM, &[0, IPPROTO_UDP], TcpUse::Nothing),
-    ("inet6/dgram/udp", AF_INET6, SOCK_DGRAM, &[0, IPPROTO_UDP], TcpUse::Nothing),
-    ("inet/dgram/icmp", AF_INET, SOCK_DGRAM, &[IPPROTO_ICMP], TcpUse::Nothing),
-    ("inet6/dgram/icmp", AF_INET6, SOCK_DGRAM, &[IPPROTO_ICMPV6], TcpUse::Nothing),
-    ("inet/raw/icmp", AF_INET, SOCK_RAW, &[IPPROTO_ICMP], TcpUse::Nothing),
-    ("inet6/raw/icmp", AF_INET6, SOCK_RAW, &[IPPROTO_ICMPV6], TcpUse::Nothing),
-    // Segments that the tool writes itself: Landlock sees no TCP in them.
-    ("inet/raw/tcp", AF_INET, SOCK_RAW, &[IPPROTO_TCP], TcpUse::Nothing),
-    ("inet6/raw/tcp", AF_INET6, SOCK_RAW, &[IPPROTO_TCP], TcpUse::Nothing),
-    ("inet/raw/raw", AF_INET, SOCK_RAW, &[IPPROTO_RAW], TcpUse::Nothing),
-    ("inet6/raw/raw", AF_INET6, SOCK_RAW, &[IPPROTO_RAW], TcpUse::Nothing),
-    ("netlink/raw/route", AF_NETLINK, SOCK_RAW, &[NETLINK_ROUTE], TcpUse::Nothing),
-    ("netlink/raw/generic", AF_NETLINK, SOCK_RAW, &[NETLINK_GENERIC], TcpUse::Nothing),
-    ("packet/raw/any", AF_PACKET, SOCK_RAW, &[0, ETH_P_ALL_BE], TcpUse::Nothing),
+    ("inet/stream/tcp", AF_INET, SOCK_STREAM, &[0, IPPROTO_TCP]),
+    ("inet6/stream/tcp", AF_INET6, SOCK_STREAM, &[0, IPPROTO_TCP]),
+    ("inet/dgram/udp", AF_INET, SOCK_DGRAM, &[0, IPPROTO_UDP]),
+    ("inet6/dgram/udp", AF_INET6, SOCK_DGRAM, &[0, IPPROTO_UDP]),
+    ("inet/dgram/icmp", AF_INET, SOCK_DGRAM, &[IPPROTO_ICMP]),
+    ("inet6/dgram/icmp", AF_INET6, SOCK_DGRAM, &[IPPROTO_ICMPV6]),
+    ("inet/raw/icmp", AF_INET, SOCK_RAW, &[IPPROTO_ICMP]),
+    ("inet6/raw/icmp", AF_INET6, SOCK_RAW, &[IPPROTO_ICMPV6]),
+    ("inet/raw/tcp", AF_INET, SOCK_RAW, &[IPPROTO_TCP]),
+    ("inet6/raw/tcp", AF_INET6, SOCK_RAW, &[IPPROTO_TCP]),
+    ("inet/raw/raw", AF_INET, SOCK_RAW, &[IPPROTO_RAW]),
+    ("inet6/raw/raw", AF_INET6, SOCK_RAW, &[IPPROTO_RAW]),
+    ("netlink/raw/route", AF_NETLINK, SOCK_RAW, &[NETLINK_ROUTE]),
+    (
+        "netlink/raw/generic",
+        AF_NETLINK,
+        SOCK_RAW,
+        &[NETLINK_GENERIC],
+    ),
+    ("packet/raw/any", AF_PACKET, SOCK_RAW, &[0, ETH_P_ALL_BE]),
 ];
 
 impl SocketKind {
     /// The socket kind of that spelling.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         SOCKET_NAMES.iter().find(|(known, ..)| *known == name).map(
-            |(known, family, kind, protocols, tcp)| Self {
+            |(known, family, kind, protocols)| Self {
                 family: *family,
                 kind: *kind,
                 protocols: protocols.to_vec(),
-                tcp: *tcp,
                 name: (*known).to_owned(),
             },
         )

@@ -252,6 +252,14 @@ impl Scope {
             && self.denied_parts(&network).is_empty()
     }
 
+    /// Whether names of the network's addresses may be asked about: all of it is
+    /// allowed, and it is not denied as a whole.
+    pub(crate) fn admits_all(&self, network: &Network) -> bool {
+        !self.never.iter().any(|(never, _)| never.contains(network))
+            && self.is_allowed(network)
+            && !is_covered(network, &self.denied)
+    }
+
     /// Whether the canonical name ends in an allowed suffix and has a label before it.
     pub(crate) fn admits_name(&self, name: &str) -> bool {
         self.suffixes.iter().any(|suffix| {

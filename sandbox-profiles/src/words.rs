@@ -117,12 +117,13 @@ fn check_token(token: &str) -> Result<(), Refusal> {
     } else {
         "a control character"
     };
-    Err(Refusal::new(
-        "ARG3",
-        format!("{what} inside an argument"),
-        token,
-        "give each flag and each value as an argument of its own",
-    ))
+    let remedy = if token.contains(": ") {
+        "leave out the space after the colon; no value holds white space"
+    } else {
+        "give each flag and each value as an argument of its own"
+    };
+    let message = format!("{what} inside an argument");
+    Err(Refusal::new("ARG3", message, token, remedy))
 }
 
 /// The word of the text that holds the character; the text itself if blanks are at fault.

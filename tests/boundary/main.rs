@@ -6,8 +6,10 @@
 //! succeed; a test that can't run here says `SKIP reason`.
 
 mod confinement;
+mod differential;
 mod endings;
 mod escapes;
 mod limits;
 mod ownership;
 mod peers;
+mod replaced_broker;

@@ -13,8 +13,11 @@
 mod commands;
 mod lifecycle;
 mod mcp_sdk;
+mod name_servers;
+mod names;
 mod output;
 mod run_command;
+mod sixth_tool;
 mod stdio_runs;
 mod stdio_traps;
 mod system_mode;

@@ -31,7 +31,7 @@ pub fn system(socket: &Path, extra: &str) -> String {
     )
 }
 
-/// A system executor's configuration. `profiles` is a directory of profiles; without
+/// A system executor's configuration, `[security]` last. `profiles` is a directory of profiles; without
 /// it the built-in ones are used.
 #[must_use]
 pub fn executor(runs_dir: &Path, profiles: Option<&Path>, max_runs: u32, peers: &[u32]) -> String {

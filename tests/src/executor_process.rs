@@ -44,6 +44,8 @@ pub struct Options {
     pub max_runs: u32,
     /// User ids that may connect.
     pub peers: Vec<u32>,
+    /// More keys of `[security]`, as TOML.
+    pub security: String,
 }
 
 impl Options {
@@ -55,6 +57,7 @@ impl Options {
             profiles: None,
             max_runs: 4,
             peers: vec![0, NOBODY.uid],
+            security: String::new(),
         }
     }
 
@@ -121,7 +124,8 @@ impl ExecutorProcess {
             chown(&runs_dir, Some(account.uid), Some(account.uid))?;
         }
         let profiles = options.profiles.as_deref();
-        let text = config::executor(&runs_dir, profiles, options.max_runs, &options.peers);
+        let mut text = config::executor(&runs_dir, profiles, options.max_runs, &options.peers);
+        text.push_str(&options.security);
         let file = dir.join("executor.toml");
         fs::write(&file, text)?;
         let listener = UnixListener::bind(&socket)?;

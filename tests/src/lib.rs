@@ -24,11 +24,15 @@ pub mod hostile;
 
 pub mod raw_peer;
 
+pub mod names;
+
 pub mod lab;
 
 pub mod services;
 
 pub mod trap;
+
+pub mod responder;
 
 pub mod namespace;
 
@@ -50,5 +54,6 @@ pub use binaries::Binaries;
 pub use executor_process::ExecutorProcess;
 pub use lab::Lab;
 pub use raw_peer::RawPeer;
+pub use responder::Responder;
 pub use running::{Ended, Running};
 pub use stdio_client::StdioClient;

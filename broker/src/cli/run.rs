@@ -130,12 +130,18 @@ fn show(outcome: &Outcome) {
     for line in facts.stderr.lines().take(20) {
         complain(&format!("{}: {line}", outcome.tool));
     }
+    if let Some(resolved) = &outcome.resolved {
+        complain(&format!("resolved: {resolved}"));
+    }
     for note in &outcome.notes {
         complain(&format!("note: {note}"));
     }
     if let Some(error) = &outcome.error {
         complain(&format!("{}: {}", error.error_type.as_str(), error.message));
         complain(&error.recovery_suggestion);
+        if let Some(near) = error.fact("nearest_target") {
+            complain(&format!("nearest allowed target: {near}"));
+        }
         if let Some(near) = error
             .metadata
             .get("nearest_allowed")

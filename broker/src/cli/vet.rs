@@ -27,7 +27,8 @@ use crate::pipeline::vet::Vetted;
 const LINE_BYTES_MAX: u64 = 64 * 1024;
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 the call is allowed (with --calls: each line was judged), 2 usage, 3 the call is refused.
+Exit codes: 0 the call is allowed (with --calls: each line was judged), 2 usage, 3 the call is refused;
+with --resolve also 1 the name servers failed, 4 too many look-ups, 124 no name server answered in time.
 
 A file for --calls has one JSON object a line, as the API takes it:
   {\"tool\":\"nmap\",\"target\":\"10.0.0.1\",\"extra_args\":\"-sV -p 22\",\"template\":null}";
@@ -52,7 +53,7 @@ pub struct VetArgs {
         allow_hyphen_values = true
     )]
     extra_args: Option<String>,
-    /// Resolve a host name, check every address and pin the first
+    /// Resolve a host name, check every address, and show them and the one pinned
     #[arg(long)]
     resolve: bool,
     /// Print the verdict as JSON
@@ -96,10 +97,9 @@ fn vet(config: Option<&Path>, args: VetArgs) -> Result<Exit, Exit> {
     } else {
         show(&verdict);
     }
-    Ok(if verdict.is_ok() {
-        Exit::Done
-    } else {
-        Exit::Refused
+    Ok(match &verdict {
+        Ok(_) => Exit::Done,
+        Err(error) => error.error_type.into(),
     })
 }
 
@@ -124,6 +124,15 @@ fn open(path: &Path) -> Result<Box<dyn Read>, Exit> {
 struct Judge {
     engine: Engine,
     runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Drop for Judge {
+    fn drop(&mut self) {
+        // A look-up that nobody waits for any more must not hold the end up.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Judge {
@@ -200,6 +209,7 @@ fn verdict_json(verdict: &Result<Vetted<'_>, CallError>) -> Value {
             "needs": needs(vetted),
             "intrusive": vetted.run.intrusive(),
             "unresolved": vetted.run.unresolved(),
+            "resolved": vetted.resolved,
             "notes": vetted.run.notes(),
         }),
         Err(error) => refuse_json(error),
@@ -230,6 +240,9 @@ fn show(verdict: &Result<Vetted<'_>, CallError>) {
             if let Some(name) = vetted.run.unresolved() {
                 text.push_str(&format!("resolve  {name} is resolved, checked and pinned when it runs (--resolve does it now)\n"));
             }
+            if let Some(resolved) = &vetted.resolved {
+                text.push_str(&format!("resolved {resolved}\n"));
+            }
             for note in vetted.run.notes() {
                 text.push_str(&format!("note     {note}\n"));
             }
@@ -238,11 +251,14 @@ fn show(verdict: &Result<Vetted<'_>, CallError>) {
         Err(error) => {
             let mut text = format!("refuse\nreason   {}\n", error.message);
             for (label, key) in [("rule", "rule"), ("part", "offending")] {
-                if let Some(value) = error.metadata.get(key).and_then(Value::as_str) {
+                if let Some(value) = error.fact(key) {
                     text.push_str(&format!("{label:<8} {}\n", value.escape_debug()));
                 }
             }
             text.push_str(&format!("remedy   {}\n", error.recovery_suggestion));
+            if let Some(near) = error.fact("nearest_target") {
+                text.push_str(&format!("target   {near}\n"));
+            }
             if let Some(near) = error
                 .metadata
                 .get("nearest_allowed")

@@ -79,13 +79,14 @@ fn tool(profile: &Profile, scope: &Scope) -> Tool {
 fn may_intrude(profile: &Profile) -> bool {
     let names = |kind: &ParameterKind| match kind {
         ParameterKind::Names { intrusive, .. } => !intrusive.is_empty(),
+        ParameterKind::Choice { words, .. } => words.iter().any(|word| word.intrusive),
         ParameterKind::Boolean
         | ParameterKind::Integer { .. }
         | ParameterKind::Duration { .. }
         | ParameterKind::Ports { .. }
-        | ParameterKind::Choice { .. }
         | ParameterKind::Addresses { .. }
-        | ParameterKind::Text => false,
+        | ParameterKind::Text { .. }
+        | ParameterKind::Texts { .. } => false,
     };
     profile.flags.iter().any(|flag| flag.intrusive)
         || profile

@@ -155,7 +155,7 @@ fn of_kind(kind: &ParameterKind, scope: &Scope) -> (Value, String) {
             let schema = json!({ "type": "string", "pattern": pattern });
             (schema, format!("At most {items_max} items."))
         }
-        ParameterKind::Choice { words, several } => choice(words, *several),
+        ParameterKind::Choice { words, several } => choice(words, *several, scope),
         ParameterKind::Names {
             safe,
             intrusive,
@@ -183,11 +183,22 @@ fn of_kind(kind: &ParameterKind, scope: &Scope) -> (Value, String) {
             array(&json!({ "type": "string" }), bound(items_max)),
             String::new(),
         ),
-        ParameterKind::Text => (json!({ "type": "string" }), String::new()),
+        ParameterKind::Text { chars_max, pattern } => {
+            let schema = json!({ "type": "string", "pattern": pattern, "maxLength": chars_max });
+            (schema, String::new())
+        }
+        ParameterKind::Texts { items_max, pattern } => {
+            let item = json!({ "type": "string", "pattern": pattern });
+            (array(&item, bound(items_max)), String::new())
+        }
     }
 }
 
-fn choice(words: &[ChoiceWord], several: bool) -> (Value, String) {
+fn choice(words: &[ChoiceWord], several: bool, scope: &Scope) -> (Value, String) {
+    let words: Vec<&ChoiceWord> = words
+        .iter()
+        .filter(|word| scope.allows_intrusive() || !word.intrusive)
+        .collect();
     let names: Vec<&str> = words.iter().map(|word| word.word.as_str()).collect();
     let meanings: Vec<String> = words
         .iter()
@@ -291,6 +302,7 @@ fn example_value(kind: &ParameterKind, text: &str) -> Option<Value> {
         } => text.parse::<f64>().ok().map(Value::from),
         ParameterKind::Choice { several: true, .. }
         | ParameterKind::Names { .. }
+        | ParameterKind::Texts { .. }
         | ParameterKind::Addresses { .. } => Some(Value::from(
             text.split(',').map(Value::from).collect::<Vec<_>>(),
         )),
@@ -300,6 +312,6 @@ fn example_value(kind: &ParameterKind, text: &str) -> Option<Value> {
         }
         | ParameterKind::Ports { .. }
         | ParameterKind::Choice { several: false, .. }
-        | ParameterKind::Text => Some(Value::from(text)),
+        | ParameterKind::Text { .. } => Some(Value::from(text)),
     }
 }

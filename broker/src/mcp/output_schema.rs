@@ -83,6 +83,7 @@ pub(super) fn schema(profile: &Profile) -> JsonObject {
                 "type": "object",
                 "description": "Counters; notes on what was changed or added; what was left out \
                     here; after a refusal the rule, the offending part and the nearest allowed call.",
+                "properties": { "resolved": resolved() },
             },
             "message": string("Why it failed."),
             "recovery_suggestion": string("What to do next."),
@@ -110,6 +111,21 @@ fn structured(profile: &Profile) -> Value {
         Format::Text => own,
         Format::NmapXml | Format::PingText => json!({ "anyOf": [own, { "type": "null" }] }),
     }
+}
+
+/// What a name resolved to; only where the target was one.
+fn resolved() -> Value {
+    json!({
+        "type": "object",
+        "description": "What the target's name resolved to; absent where the target was no name.",
+        "properties": {
+            "name": string("The name."),
+            "answers": strings("All addresses it has, each of them checked against the scope."),
+            "pinned": string("The one that the tool was aimed at."),
+        },
+        "required": ["name", "answers", "pinned"],
+        "additionalProperties": false,
+    })
 }
 
 fn string(description: &str) -> Value {

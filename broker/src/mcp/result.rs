@@ -34,6 +34,7 @@ const STDERR_CHARS_MAX: usize = 1_000;
 const TOLD: &[(&str, &str)] = &[
     ("rule", "Rule"),
     ("offending", "Offending part"),
+    ("nearest_target", "Nearest allowed target"),
     ("nearest_allowed", "Nearest allowed arguments"),
     ("suggested_cidr", "Suggested network size"),
     ("example", "Example"),
@@ -72,6 +73,12 @@ fn failed(text: String, structured: Value) -> CallToolResult {
 fn report(outcome: &Outcome) -> String {
     let facts = &outcome.facts;
     let mut lines = vec![format!("Ran: {}", outcome.argv.join(" "))];
+    lines.extend(
+        outcome
+            .resolved
+            .iter()
+            .map(|resolved| format!("Resolved: {resolved}")),
+    );
     lines.extend(outcome.notes.iter().map(|note| format!("Note: {note}")));
     if facts.timed_out {
         let what = "The time was up before the tool was done; this is what it found until then.";

@@ -14,7 +14,7 @@ use tokio::io::{
 use tokio::time::timeout;
 
 use super::*;
-use crate::outcome::{CallError, ErrorType, RunFacts};
+use crate::outcome::{CallError, ErrorType, Resolved, RunFacts};
 use crate::pipeline::RunEvent;
 use guard::Guard;
 use output_schema::{ERROR_FIELDS, RESULT_FIELDS};
@@ -83,6 +83,11 @@ fn outcome(call: &Call) -> Outcome {
         argv: vec!["/usr/bin/nmap".into(), "10.0.0.1".into()],
         targets: vec!["10.0.0.1".into()],
         notes: vec!["-T4 was added".into()],
+        resolved: Some(Resolved {
+            name: "web.lab.internal".into(),
+            answers: vec![[10, 0, 0, 1].into(), [10, 0, 0, 2].into()],
+            pinned: [10, 0, 0, 1].into(),
+        }),
         started_at: Timestamp::now(),
         execution_time: 0.5,
         facts: RunFacts::default(),

@@ -13,6 +13,7 @@ pub mod call;
 pub mod admit;
 pub mod vet;
 pub mod resolve;
+pub mod hosts;
 pub mod permits;
 pub mod run;
 
@@ -30,6 +31,7 @@ use crate::executor::Executor;
 use crate::outcome::{CallError, ErrorType, Outcome, RunFacts};
 use call::Call;
 use permits::Permits;
+use resolve::Resolver;
 
 /// What happens to a call while it is under way.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,6 +77,7 @@ struct Inner {
     settings: Settings,
     profiles: ProfileSet,
     permits: Permits,
+    resolver: Resolver,
     executor: Executor,
 }
 
@@ -86,6 +89,7 @@ impl Engine {
             settings,
             profiles,
             permits,
+            resolver: Resolver::default(),
             executor,
         }))
     }
@@ -137,7 +141,7 @@ impl Engine {
     /// The refusal, as a client would get it.
     pub async fn vet_resolved(&self, call: &Call) -> Result<vet::Vetted<'_>, CallError> {
         let vetted = self.vet(call)?;
-        let pinned = vet::pin(&self.0.settings, vetted).await;
+        let pinned = vet::pin(&self.0.settings, &self.0.resolver, vetted, Duration::MAX).await;
         pinned.map_err(|error| error.about(&call.tool, &call.target))
     }
 
@@ -158,6 +162,7 @@ impl Engine {
             argv: Vec::new(),
             targets: Vec::new(),
             notes: Vec::new(),
+            resolved: None,
             started_at: Timestamp::now(),
             execution_time: 0.0,
             facts: RunFacts::default(),
@@ -168,6 +173,11 @@ impl Engine {
         );
         let steps = self.steps(&call, began, observer.as_ref(), &cancel, &mut outcome);
         if let Err(error) = steps.instrument(span.clone()).await {
+            // What went wrong after the look-up went wrong for that address.
+            let error = match &outcome.resolved {
+                Some(resolved) => error.with("resolved", serde_json::json!(resolved)),
+                None => error,
+            };
             outcome.error = Some(error.about(&call.tool, &call.target));
         }
         outcome.execution_time = began.elapsed().as_secs_f64();
@@ -191,7 +201,9 @@ impl Engine {
         let deadline = began.checked_add(bounds.timeout).unwrap_or(began);
         let vetted = vet::vet(&inner.settings, profile, call)?;
         vetted.note(outcome);
-        let pinned = unless(cancel, vet::pin(&inner.settings, vetted)).await?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let pinned = vet::pin(&inner.settings, &inner.resolver, vetted, left);
+        let pinned = unless(cancel, pinned).await?;
         pinned.note(outcome);
         let on_wait = || observer.observe(RunEvent::Queued);
         let permit = inner.permits.run(&profile.name, deadline, on_wait);
@@ -237,7 +249,7 @@ fn log_end(outcome: &Outcome) {
     let facts = &outcome.facts;
     match &outcome.error {
         None => tracing::info!(
-            argv = ?outcome.argv, returncode = facts.returncode,
+            argv = ?outcome.argv, targets = ?outcome.targets, returncode = facts.returncode,
             seconds = outcome.execution_time, "run finished"
         ),
         Some(error) => tracing::warn!(

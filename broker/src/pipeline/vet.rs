@@ -7,15 +7,17 @@
 //! Invariants: a vetted call whose name is pinned was checked again with each
 //! address that the name has.
 
+use std::time::Duration;
+
 use sandbox_profiles::Profile;
 use sandbox_profiles::refusal::{Detail, Refusal, RefusalKind};
 use sandbox_profiles::vet::{self, VettedRun};
 use serde_json::Value;
 
 use super::call::Call;
-use super::resolve;
+use super::resolve::Resolver;
 use crate::config::Settings;
-use crate::outcome::{CallError, ErrorType, Outcome};
+use crate::outcome::{CallError, ErrorType, Outcome, Resolved};
 
 /// A call that may run.
 #[derive(Debug, Clone)]
@@ -24,6 +26,8 @@ pub struct Vetted<'a> {
     pub profile: &'a Profile,
     /// What vetting made of the call.
     pub run: VettedRun,
+    /// What its name resolved to, if it was resolved.
+    pub resolved: Option<Resolved>,
 }
 
 impl Vetted<'_> {
@@ -65,6 +69,7 @@ impl Vetted<'_> {
         outcome.argv = self.run.argv().to_vec();
         outcome.targets = self.targets();
         outcome.notes = self.run.notes().to_vec();
+        outcome.resolved.clone_from(&self.resolved);
     }
 }
 
@@ -85,27 +90,46 @@ pub fn vet<'a>(
         parameters: call.parameters.clone(),
     };
     let run = vet::vet(profile, &settings.scope, &asked).map_err(|refusal| worded(&refusal))?;
-    Ok(Vetted { profile, run })
+    Ok(Vetted {
+        profile,
+        run,
+        resolved: None,
+    })
 }
 
 /// Resolves the call's name, if its target is one, and pins the run to one of
-/// its addresses, all of which must be in scope.
+/// its addresses, all of which must be in scope. Waits no longer than `within`.
 ///
 /// # Errors
 ///
 /// Where the name can't be resolved, or one of its addresses is out of scope.
-pub async fn pin<'a>(settings: &Settings, vetted: Vetted<'a>) -> Result<Vetted<'a>, CallError> {
-    let Some(name) = vetted.run.unresolved().map(str::to_owned) else {
-        return Ok(vetted);
+pub async fn pin<'a>(
+    settings: &Settings,
+    resolver: &Resolver,
+    vetted: Vetted<'a>,
+    within: Duration,
+) -> Result<Vetted<'a>, CallError> {
+    let Vetted { profile, run, .. } = vetted;
+    let Some(name) = run.unresolved().map(str::to_owned) else {
+        return Ok(Vetted {
+            profile,
+            run,
+            resolved: None,
+        });
     };
-    let answers = resolve::addresses(&name).await?;
-    let run = vetted
-        .run
-        .pin_answers(vetted.profile, &settings.scope, &answers);
-    let run = run.map_err(|refusal| worded(&refusal).with("name", name))?;
+    let answers = resolver.addresses(&name, within).await?;
+    let run = run
+        .pin_answers(profile, &settings.scope, &answers)
+        .map_err(|refusal| worded(&refusal).with("name", name.clone()))?;
+    let found = run.pinned().map(|pinned| Resolved {
+        name,
+        answers,
+        pinned,
+    });
     Ok(Vetted {
-        profile: vetted.profile,
+        profile,
         run,
+        resolved: found,
     })
 }
 

@@ -8,10 +8,9 @@
 //!
 //! Invariants: a hard requirement: without Landlock nothing runs. All rights
 //! that the kernel's ABI knows are handled, so what no rule allows is denied;
-//! a TCP socket
-//! is bound by nobody but tools that keep a port of the kernel's choice, and can
-//! not listen even then; the ABI is in every receipt, so a kernel that
-//! knows fewer rights shows.
+//! TCP bind is denied to all that don't need it before they connect, and these
+//! can't listen; the ABI is in every receipt, so a kernel that knows fewer
+//! rights shows.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -22,7 +21,7 @@ use std::rc::Rc;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, SFlag, fstat};
-use sandbox_profiles::sandbox::{PathRow, SocketKind, TcpUse};
+use sandbox_profiles::sandbox::{PathRow, SocketKind};
 use sha2::{Digest, Sha256};
 
 use crate::sys::{self, LandlockHandled};
@@ -52,6 +51,8 @@ const SCOPES: u64 = 0b11;
 const ABI_SCOPES: u32 = 6;
 const ABI_TRUNCATE: u32 = 3;
 
+const SOCK_STREAM: i32 = 1;
+
 /// Why rules can't be had.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LandlockError {
@@ -70,9 +71,6 @@ pub(crate) enum LandlockError {
     /// The kernel refused the ruleset itself.
     #[error("the Landlock ruleset could not be created")]
     Ruleset(#[source] Errno),
-    /// The kernel refused the rule for TCP ports.
-    #[error("the Landlock rule for TCP ports was refused")]
-    Ports(#[source] Errno),
     /// The kernel refused a rule.
     #[error("the Landlock rule for {} was refused", path.display())]
     Rule {
@@ -114,6 +112,7 @@ impl Abi {
         let net = match tcp {
             _ if self.0 < ABI_TCP => 0,
             Tcp::AnyPort => BIND_TCP,
+            Tcp::AnyPortBound => 0,
             Tcp::None => BIND_TCP | CONNECT_TCP,
         };
         LandlockHandled {
@@ -129,6 +128,9 @@ impl Abi {
 enum Tcp {
     /// To any port: a scanner's are not known before.
     AnyPort,
+    /// The same, from a port that the tool binds first. Without listen(2), which
+    /// no profile may list beside it, that opens no door.
+    AnyPortBound,
     /// None: its sockets are no TCP sockets.
     None,
 }
@@ -195,8 +197,6 @@ impl Opened {
 pub(crate) struct Rules {
     abi: Abi,
     handled: LandlockHandled,
-    // Whether TCP sockets may be bound to port 0.
-    takes_ports: bool,
     paths: Vec<Rule>,
     run_directory: u64,
     digest: [u8; 32],
@@ -224,13 +224,14 @@ impl Rules {
         abi: Abi,
         paths: Paths<'_>,
         sockets: &[&SocketKind],
+        tcp_bind: bool,
         opened: &mut Opened,
     ) -> Result<Self, LandlockError> {
-        let uses = |tcp: TcpUse| sockets.iter().any(|socket| socket.tcp == tcp);
-        let tcp = if uses(TcpUse::Connect) {
-            Tcp::AnyPort
-        } else {
-            Tcp::None
+        let is_tcp = sockets.iter().any(|socket| socket.kind == SOCK_STREAM);
+        let tcp = match (is_tcp, tcp_bind) {
+            (true, true) => Tcp::AnyPortBound,
+            (true, false) => Tcp::AnyPort,
+            (false, _) => Tcp::None,
         };
         let read = paths.read.iter().map(|row| (&row.path, Access::Read));
         let write = paths.write.iter().map(|row| (&row.path, Access::Write));
@@ -243,7 +244,6 @@ impl Rules {
         let mut ready = Self {
             abi,
             handled: abi.handled(tcp),
-            takes_ports: uses(TcpUse::TakePort) && abi.0 >= ABI_TCP,
             paths: rules,
             run_directory: READ_FILE
                 | READ_DIR
@@ -266,9 +266,6 @@ impl Rules {
             "abi {} fs {fs:x} net {net:x} scoped {scoped:x}\n",
             self.abi.0
         );
-        if self.takes_ports {
-            text.push_str("bind port 0\n");
-        }
         for rule in &self.paths {
             // Writing to a String can't fail.
             writeln!(text, "{:x} {}", rule.rights, rule.path.display()).unwrap_or_default();
@@ -310,10 +307,6 @@ impl Rules {
         };
         let execute = Access::Execute.rights(false, self.abi);
         allow(path, program, execute)?;
-        if self.takes_ports {
-            // Port 0 stands for those that the kernel chooses.
-            sys::landlock_allow_port(ruleset.as_fd(), 0, BIND_TCP).map_err(LandlockError::Ports)?;
-        }
         for rule in &self.paths {
             allow(&rule.path, rule.opened.as_fd(), rule.rights)?;
         }
@@ -374,6 +367,7 @@ mod tests {
                 "{why}"
             );
             assert_eq!(Abi(abi).handled(Tcp::None).net, none, "{why}");
+            assert_eq!(Abi(abi).handled(Tcp::AnyPortBound).net, 0, "{why}");
         }
     }
 

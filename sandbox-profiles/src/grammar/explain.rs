@@ -14,8 +14,10 @@ use crate::value::ValueType;
 /// The refusal of an argument that is no listed flag.
 pub(super) fn unknown(profile: &Profile, scope: &Scope, place: Place<'_>) -> Trouble {
     let token = place.token;
-    if !token.starts_with('-') {
-        return positional(profile, scope, place);
+    if !is_flag_like(profile, token) {
+        return hinted(profile, place)
+            .or_else(|| hinted_glued(profile, place))
+            .unwrap_or_else(|| positional(profile, scope, place));
     }
     if matches!(token, "-" | "--") {
         let refusal = Refusal::new(
@@ -33,6 +35,17 @@ pub(super) fn unknown(profile: &Profile, scope: &Scope, place: Place<'_>) -> Tro
         .or_else(|| abbreviation(profile, place))
         .or_else(|| hinted_glued(profile, place))
         .unwrap_or_else(|| unlisted(profile, place))
+}
+
+/// Whether the tool would take the token for a flag.
+fn is_flag_like(profile: &Profile, token: &str) -> bool {
+    let plus = || {
+        profile
+            .flags
+            .iter()
+            .any(|flag| flag.spelling.starts_with('+'))
+    };
+    token.starts_with('-') || token.starts_with('+') && plus()
 }
 
 /// The profile's own explanation of exactly this flag, if it has one.
@@ -113,6 +126,20 @@ fn positional(profile: &Profile, scope: &Scope, place: Place<'_>) -> Trouble {
         );
         return Trouble::mended(refusal, place.at.saturating_sub(1), 2, vec![with]);
     }
+    if let Some(flag) = profile
+        .flags
+        .iter()
+        .find(|flag| flag.bare && flag.value.parse(token, scope).is_ok())
+    {
+        let with = written(flag, token);
+        let refusal = Refusal::new(
+            "ARG3",
+            "a bare argument, which could mean several things",
+            token,
+            format!("write {}", with.join(" ")),
+        );
+        return Trouble::mended(refusal, place.at, 1, with);
+    }
     let flags = profile.flags.iter().flat_map(Flag::spellings);
     let meant = nearest(&format!("--{token}"), flags);
     let refusal = Refusal::new(
@@ -175,7 +202,10 @@ pub(super) fn value_not_attached(flag: &Flag, scope: &Scope, place: Place<'_>) -
         .next
         .filter(|next| flag.value.parse(next, scope).is_ok());
     let remedy = match value {
-        Some(value) => format!("write {}{value}", flag.spelling),
+        Some(value) => format!("write {}", written(flag, value).join(" ")),
+        None if flag.form == Form::Equals => {
+            format!("write {}= and {}", flag.spelling, flag.value.described())
+        }
         None => format!("attach {}, without a space", flag.value.described()),
     };
     let refusal = Refusal::new(
@@ -185,12 +215,7 @@ pub(super) fn value_not_attached(flag: &Flag, scope: &Scope, place: Place<'_>) -
         remedy,
     );
     match value {
-        Some(value) => Trouble::mended(
-            refusal,
-            place.at,
-            2,
-            vec![format!("{}{value}", flag.spelling)],
-        ),
+        Some(value) => Trouble::mended(refusal, place.at, 2, written(flag, value)),
         None => Trouble::mended(refusal, place.at, 1, Vec::new()),
     }
 }
@@ -370,6 +395,7 @@ pub(super) fn written(flag: &Flag, value: &str) -> Vec<String> {
     match flag.form {
         Form::Separate => vec![flag.spelling.clone(), value.to_owned()],
         Form::Attached | Form::AttachedOptional => vec![format!("{}{value}", flag.spelling)],
+        Form::Equals => vec![format!("{}={value}", flag.spelling)],
         Form::Switch | Form::Counted => vec![flag.spelling.clone()],
     }
 }

@@ -193,7 +193,7 @@ fn attached<'p, 't>(profile: &'p Profile, token: &'t str) -> Option<(FlagId, &'p
                 Form::Counted => token
                     .strip_prefix(spelling)
                     .filter(|more| more.chars().all(|ch| spelling.ends_with(ch))),
-                Form::Switch | Form::Separate => None,
+                Form::Switch | Form::Separate | Form::Equals => None,
             })?;
             (!value.is_empty()).then_some((FlagId(index), flag, value))
         })
@@ -218,7 +218,7 @@ fn read_flag(
             insert(profile, reading, place, 1, id, Value::Count(1))?;
             Ok(1)
         }
-        (Form::Separate, Some(text)) => {
+        (Form::Separate | Form::Equals, Some(text)) => {
             let value = flag
                 .value
                 .parse(text, scope)
@@ -238,7 +238,9 @@ fn read_flag(
             insert(profile, reading, place, 2, id, value)?;
             Ok(2)
         }
-        (Form::Attached, None) => Err(explain::value_not_attached(flag, scope, place)),
+        (Form::Attached | Form::Equals, None) => {
+            Err(explain::value_not_attached(flag, scope, place))
+        }
         (Form::Switch | Form::Counted, Some(_)) => Err(explain::value_unwanted(flag, place)),
         (Form::Attached | Form::AttachedOptional, Some(text)) => {
             Err(explain::value_not_glued(flag, text, place))
@@ -284,7 +286,7 @@ pub(crate) fn bad_value(
         error.part.as_str()
     };
     let refusal = Refusal::new(
-        &flag.rule,
+        error.rule.unwrap_or(&flag.rule),
         format!("{}: {}", flag.spelling, error.message),
         part,
         error.remedy,
@@ -317,6 +319,10 @@ fn insert(
         (Some(Value::Count(before)), Value::Count(more)) => {
             Value::Count(before.saturating_add(more))
         }
+        (Some(Value::Items(before)), Value::Items(more)) if flag.repeat == Repeat::Collect => flag
+            .value
+            .collect(before.clone(), more)
+            .map_err(|error| bad_value(flag, place.token, error, place.at, len))?,
         (_, value) => value,
     };
     if let (ValueType::Count { max }, Value::Count(count)) = (&flag.value, &value)
@@ -335,7 +341,7 @@ fn insert(
     }
     if let Some(before) = reading.settings.get(&id) {
         match flag.repeat {
-            Repeat::Same => {}
+            Repeat::Same | Repeat::Collect => {}
             Repeat::Last => {
                 if *before != value {
                     reading.notes.push(format!(

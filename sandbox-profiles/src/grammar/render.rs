@@ -29,7 +29,10 @@ pub(crate) fn render_for_tool(
     settings
         .iter()
         .filter_map(|(id, value)| {
-            let flag = profile.flag(*id)?;
+            // A part stands inside the target.
+            let flag = profile
+                .flag(*id)
+                .filter(|_| !profile.target.has_part(*id))?;
             Some(element_with(
                 flag,
                 value,
@@ -52,7 +55,12 @@ fn element_with(flag: &Flag, value: &Value, text: Option<String>) -> Vec<String>
         return vec![all.clone()];
     }
     let spelling = flag.spelling.clone();
+    if let (Form::Separate, Value::Items(items)) = (flag.form, value) {
+        let pair = |item: &String| [spelling.clone(), item.clone()];
+        return items.iter().flat_map(pair).collect();
+    }
     match (flag.form, text) {
+        (Form::Equals, Some(text)) => vec![format!("{spelling}={text}")],
         (Form::Separate, Some(text)) => vec![spelling, text],
         (Form::Attached | Form::AttachedOptional, Some(text)) => vec![format!("{spelling}{text}")],
         (Form::Counted, _) => vec![counted(spelling, value)],

@@ -33,6 +33,8 @@ pub(super) fn choices(root: &Table<'_>) -> (Vec<Parameter>, Vec<usize>) {
                     word: word.value,
                     description: description.value,
                     args,
+                    // Filled in once the grammar can read the arguments.
+                    intrusive: false,
                 });
             }
         }
@@ -72,29 +74,33 @@ pub(super) fn complete(profile: &mut Profile) {
     let Ok(scope) = Scope::new(&config) else {
         return;
     };
-    let needs: Vec<Vec<Requirement>> = profile
-        .parameters
-        .iter()
-        .map(|parameter| needs_of(profile, &scope, parameter))
-        .collect();
-    for (parameter, needs) in profile.parameters.iter_mut().zip(needs) {
-        parameter.needs = needs;
+    let mut parameters = std::mem::take(&mut profile.parameters);
+    for parameter in &mut parameters {
+        complete_words(profile, &scope, parameter);
     }
+    profile.parameters = parameters;
 }
 
-fn needs_of(profile: &Profile, scope: &Scope, parameter: &Parameter) -> Vec<Requirement> {
-    let ParameterKind::Choice { words, .. } = &parameter.kind else {
-        return parameter.needs.clone();
+fn complete_words(profile: &Profile, scope: &Scope, parameter: &mut Parameter) {
+    let (ParameterTarget::Words, ParameterKind::Choice { words, .. }) =
+        (parameter.sets, &mut parameter.kind)
+    else {
+        return;
     };
-    let mut needs = Vec::new();
+    let mut all = Vec::new();
     for word in words {
         let Ok(reading) = grammar::read(profile, scope, &word.args) else {
             continue;
         };
-        let flags = reading.settings.keys().filter_map(|id| profile.flag(*id));
-        needs.extend(flags.flat_map(|flag| flag.needs.iter().map(|need| need.what)));
+        for (id, value) in &reading.settings {
+            let Some(flag) = profile.flag(*id) else {
+                continue;
+            };
+            word.intrusive |= flag.intrusive || flag.value.is_intrusive(value);
+            all.extend(flag.needs.iter().map(|need| need.what));
+        }
     }
-    Requirement::union(needs.into_iter())
+    parameter.needs = Requirement::union(all.into_iter());
 }
 
 /// Parameters over one flag each, and where they stand.

@@ -140,7 +140,7 @@ fn check_flags(document: &Document<'_>, profile: &Profile, places: &Places) {
                 document.mistake(*at, "flags.flag", what, "list each spelling once");
             }
             let plain = spelling.len() > 1
-                && spelling.starts_with('-')
+                && (spelling.starts_with('-') || spelling.starts_with('+'))
                 && spelling
                     .bytes()
                     .all(|byte| byte.is_ascii_graphic() && byte != b'=');
@@ -230,15 +230,40 @@ fn value_mistake(flag: &Flag) -> Option<(&'static str, &'static str)> {
                 "write the whole argument",
             ))
         }
-        ValueType::Word { words } => {
-            let wrong = words.is_empty() || !words.iter().all(|word| is_plain_value(word));
+        ValueType::Word {
+            words, intrusive, ..
+        } => {
+            let wrong = words.is_empty()
+                || !words.iter().all(|word| is_plain_value(word))
+                || !intrusive.iter().all(|word| words.contains(word));
             wrong.then_some((
                 "no words, or a word that can't be a value",
                 "list plain words",
             ))
         }
         ValueType::Names(rule) => names_mistake(rule),
-        ValueType::Decoys { .. } | ValueType::Networks { .. } | ValueType::Mac => None,
+        ValueType::Headers { names, .. } => {
+            let plain = |name: &String| {
+                let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+                !name.is_empty() && !name.starts_with('-') && name.bytes().all(word)
+            };
+            let wrong = names.is_empty()
+                || !names.iter().all(plain)
+                || names.iter().any(|name| name.eq_ignore_ascii_case("host"));
+            wrong.then_some((
+                "no names, or one that is no header field, or Host, which is the target's",
+                "list plain names",
+            ))
+        }
+        ValueType::Decoys { .. }
+        | ValueType::Networks { .. }
+        | ValueType::Mac
+        | ValueType::Text { .. }
+        | ValueType::UrlPath { .. }
+        | ValueType::UrlQuery { .. }
+        | ValueType::ByteRange
+        | ValueType::DnsName
+        | ValueType::Address => None,
     }
 }
 
@@ -354,6 +379,7 @@ fn check_lists(document: &Document<'_>, profile: &Profile, places: &Places, scop
         read(*at, "templates.args", &template.args);
     }
     for (default, at) in profile.defaults.iter().zip(&places.defaults) {
+        read(*at, "defaults.given", &default.given);
         if read(*at, "defaults.args", &default.args) != 1 {
             document.mistake(
                 *at,

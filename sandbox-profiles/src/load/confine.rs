@@ -26,6 +26,11 @@ pub(super) fn sandbox(root: &Table<'_>) -> Option<Sandbox> {
     let open = sockets(&table, "sockets");
     let raw_sockets = sockets(&table, "sockets_raw");
     let threads = table.boolean("threads");
+    let tcp_bind = table.boolean("tcp_bind");
+    if tcp_bind && calls.contains_key("listen") {
+        let remedy = "remove one of the two: a port that is bound and listens is a door";
+        table.mistake(table.at(), "tcp_bind", "listed beside listen", remedy);
+    }
     table.finish();
     Some(Sandbox {
         read: paths.read,
@@ -41,6 +46,7 @@ pub(super) fn sandbox(root: &Table<'_>) -> Option<Sandbox> {
         sockets_raw: raw_sockets,
         raw: raw?,
         threads,
+        tcp_bind,
         limits: limits?,
         env,
         env_raw,

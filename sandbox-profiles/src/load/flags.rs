@@ -49,16 +49,22 @@ fn flag(table: &Table<'_>) -> Option<Flag> {
         (Some(ValueType::Count { .. }), None) => Form::Counted,
         (_, Some("required")) => Form::Attached,
         (_, Some("optional")) => Form::AttachedOptional,
+        (_, Some("equals")) => Form::Equals,
         (_, Some(other)) => {
             let at = attached.as_ref().map_or(table.at(), |text| text.at);
             let what = format!("no way to attach a value: {other}");
-            table.mistake(at, "attached", what, "write required or optional");
+            table.mistake(at, "attached", what, "write required, optional or equals");
             return None;
         }
         (_, None) => Form::Separate,
     };
+    let takes_items = matches!(
+        value,
+        Some(ValueType::Headers { .. } | ValueType::UrlQuery { .. })
+    );
     let repeat = match (table.text("repeat"), form) {
         (None, Form::Switch | Form::Counted) => Repeat::Same,
+        (None, _) if takes_items => Repeat::Collect,
         (None, _) => Repeat::Refuse,
         (Some(text), _) => match text.value.as_str() {
             "same" => Repeat::Same,
@@ -91,6 +97,7 @@ fn flag(table: &Table<'_>) -> Option<Flag> {
         shorthand: !means.is_empty(),
         brings: if means.is_empty() { brings } else { means },
         rule,
+        bare: table.boolean("bare"),
     })
 }
 
@@ -126,9 +133,25 @@ fn substitute(table: &Table<'_>) -> Option<Substitute> {
     None
 }
 
-const TYPES: [&str; 11] = [
-    "switch", "count", "integer", "duration", "seconds", "ports", "word", "names", "decoys",
-    "networks", "mac",
+const TYPES: [&str; 18] = [
+    "switch",
+    "count",
+    "integer",
+    "duration",
+    "seconds",
+    "ports",
+    "word",
+    "names",
+    "decoys",
+    "networks",
+    "mac",
+    "text",
+    "headers",
+    "url-path",
+    "url-query",
+    "byte-range",
+    "dns-name",
+    "address",
 ];
 
 fn value_type(table: &Table<'_>) -> Option<ValueType> {
@@ -154,6 +177,8 @@ fn value_type(table: &Table<'_>) -> Option<ValueType> {
         }
         "word" => Some(ValueType::Word {
             words: table.plain_texts("words"),
+            intrusive: table.plain_texts("intrusive_words"),
+            any_case: table.boolean("any_case"),
         }),
         "names" => Some(ValueType::Names(NameRule {
             categories: table.plain_texts("categories"),
@@ -172,6 +197,22 @@ fn value_type(table: &Table<'_>) -> Option<ValueType> {
             items_max: items_max(table, 64),
         }),
         "mac" => Some(ValueType::Mac),
+        "text" => Some(ValueType::Text {
+            bytes_max: bytes_max(table, 100),
+        }),
+        "headers" => Some(ValueType::Headers {
+            names: table.plain_texts("names"),
+            items_max: items_max(table, 8),
+        }),
+        "url-path" => Some(ValueType::UrlPath {
+            bytes_max: bytes_max(table, 1024),
+        }),
+        "url-query" => Some(ValueType::UrlQuery {
+            items_max: items_max(table, 16),
+        }),
+        "byte-range" => Some(ValueType::ByteRange),
+        "dns-name" => Some(ValueType::DnsName),
+        "address" => Some(ValueType::Address),
         other => {
             let at = kind.as_ref().map_or(table.at(), |text| text.at);
             let remedy = match nearest(other, TYPES) {
@@ -186,6 +227,12 @@ fn value_type(table: &Table<'_>) -> Option<ValueType> {
 
 fn items_max(table: &Table<'_>, default: u32) -> u32 {
     let read = table.integer("items_max", 1..257);
+    read.and_then(|max| u32::try_from(max).ok())
+        .unwrap_or(default)
+}
+
+fn bytes_max(table: &Table<'_>, default: u32) -> u32 {
+    let read = table.integer("bytes_max", 1..2049);
     read.and_then(|max| u32::try_from(max).ok())
         .unwrap_or(default)
 }

@@ -15,6 +15,8 @@ mod schema;
 mod calls;
 mod confine;
 mod lasts;
+mod target;
+
 mod flags;
 
 mod files;
@@ -34,6 +36,8 @@ use read::{Document, Table};
 
 /// The profiles that are part of the binary.
 const BUILT_IN: &[(&str, &str)] = &[
+    ("tools/curl.toml", include_str!("../../tools/curl.toml")),
+    ("tools/dig.toml", include_str!("../../tools/dig.toml")),
     ("tools/nmap.toml", include_str!("../../tools/nmap.toml")),
     ("tools/ping.toml", include_str!("../../tools/ping.toml")),
     (

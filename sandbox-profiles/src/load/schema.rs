@@ -13,10 +13,10 @@ use sha2::{Digest, Sha256};
 
 use super::flags::{capabilities, flag_id, flag_ids, flags, needs};
 use super::read::{Places, Table};
-use super::{calls, confine, lasts};
+use super::{calls, confine, lasts, target};
 use crate::profile::{
-    Conflict, DefaultSetting, Flag, Hint, Order, OutputSpec, Profile, RunLimits, TargetKind,
-    TargetRule, Template, VersionProbe,
+    Conflict, DefaultSetting, Flag, Hint, Order, OutputSpec, Profile, Required, RunLimits,
+    Template, VersionProbe,
 };
 
 /// A profile and what only the loader needs of it.
@@ -42,7 +42,7 @@ pub(super) fn read(root: Table<'_>, file: &str, text: &str) -> Option<Parsed> {
     let capabilities = capabilities(&root);
     let needs = needs(&root);
     let flags = flags(&root, &mut places);
-    let target = target(&root, &flags);
+    let target = target::target(&root, &flags);
     let sandbox = confine::sandbox(&root);
     let output = output(&root);
     let (choices, choice_places) = calls::choices(&root);
@@ -58,6 +58,7 @@ pub(super) fn read(root: Table<'_>, file: &str, text: &str) -> Option<Parsed> {
     let orders = orders(&root, &flags);
     let defaults = defaults(&root, &flags, &mut places);
     let run = run(&root, &flags, &defaults);
+    let required = required(&root, &flags);
     let templates = templates(&root, &mut places);
     let hints = hints(&root);
     let aliases = root.plain_texts("aliases");
@@ -82,6 +83,7 @@ pub(super) fn read(root: Table<'_>, file: &str, text: &str) -> Option<Parsed> {
         conflicts,
         orders,
         defaults,
+        required,
         templates,
         parameters,
         hints,
@@ -105,48 +107,13 @@ fn version(root: &Table<'_>) -> Option<VersionProbe> {
     let table = root.required_table("version")?;
     let args = table.plain_texts("args");
     let prefix = table.required_text("prefix");
+    let sockets = table.boolean("sockets");
     table.finish();
     Some(VersionProbe {
         args,
         prefix: prefix?.value,
+        sockets,
     })
-}
-
-fn target(root: &Table<'_>, flags: &[Flag]) -> Option<TargetRule> {
-    let table = root.required_table("target")?;
-    let mut rule = TargetRule {
-        kinds: Vec::new(),
-        ipv6: table.boolean("ipv6"),
-        addresses_max: 1,
-        separator: table.boolean("separator"),
-        ipv4_flag: table.text("ipv4_flag").map(|text| text.value),
-        ipv6_flag: table.text("ipv6_flag").map(|text| text.value),
-        exclude: None,
-    };
-    for text in table.texts("kinds") {
-        match text.value.as_str() {
-            "address" => rule.kinds.push(TargetKind::Address),
-            "network" => rule.kinds.push(TargetKind::Network),
-            "name" => rule.kinds.push(TargetKind::Name),
-            other => {
-                let what = format!("no kind of target: {other}");
-                table.mistake(text.at, "kinds", what, "write address, network or name");
-            }
-        }
-    }
-    if !rule.takes(TargetKind::Address) {
-        let remedy = "every tool takes address: names are pinned to one";
-        table.mistake(table.at(), "kinds", "address is missing", remedy);
-    }
-    if rule.takes(TargetKind::Network) {
-        let max = table.required_integer("addresses_max", 1..65_537);
-        rule.addresses_max = max.and_then(|max| u32::try_from(max).ok()).unwrap_or(1);
-    }
-    if let Some(text) = table.text("exclude_flag") {
-        rule.exclude = flag_id(&table, "exclude_flag", &text, flags);
-    }
-    table.finish();
-    Some(rule)
 }
 
 fn conflicts(root: &Table<'_>, flags: &[Flag]) -> Vec<Conflict> {
@@ -207,15 +174,39 @@ fn defaults(root: &Table<'_>, flags: &[Flag], places: &mut Places) -> Vec<Defaul
         let args = table.plain_texts("args");
         let unless = flag_ids(&table, "unless", &table.texts("unless"), flags);
         let single = table.boolean("single");
+        let given = table.plain_texts("given");
         places.defaults.push(table.at());
         table.finish();
         defaults.push(DefaultSetting {
             args,
             unless,
             single,
+            given,
         });
     }
     defaults
+}
+
+fn required(root: &Table<'_>, flags: &[Flag]) -> Vec<Required> {
+    let mut rows = Vec::new();
+    for table in root.tables("required") {
+        let any_of = flag_ids(&table, "any_of", &table.texts("any_of"), flags);
+        let reason = table.required_text("reason");
+        let remedy = table.required_text("remedy");
+        if any_of.is_empty() {
+            let remedy = "list the flags of which a call needs one";
+            table.mistake(table.at(), "any_of", "no flags", remedy);
+        }
+        table.finish();
+        if let (Some(reason), Some(remedy)) = (reason, remedy) {
+            rows.push(Required {
+                any_of,
+                reason: reason.value,
+                remedy: remedy.value,
+            });
+        }
+    }
+    rows
 }
 
 fn templates(root: &Table<'_>, places: &mut Places) -> Vec<Template> {

@@ -90,8 +90,20 @@ pub enum ParameterKind {
         /// Most items.
         items_max: u32,
     },
-    /// A text that only the tool's own grammar describes.
-    Text,
+    /// A text.
+    Text {
+        /// Most characters.
+        chars_max: u32,
+        /// What it looks like, as a regular expression of JSON Schema.
+        pattern: &'static str,
+    },
+    /// A list of texts, or one of them.
+    Texts {
+        /// Most items.
+        items_max: u32,
+        /// What an item looks like, as a regular expression of JSON Schema.
+        pattern: &'static str,
+    },
 }
 
 /// One word of a [`ParameterKind::Choice`].
@@ -104,6 +116,8 @@ pub struct ChoiceWord {
     pub description: String,
     /// The arguments it stands for.
     pub args: Vec<String>,
+    /// Whether it needs an intrusive policy.
+    pub intrusive: bool,
 }
 
 /// What a parameter sets.

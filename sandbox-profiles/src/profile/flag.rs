@@ -11,6 +11,13 @@ use crate::value::ValueType;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlagId(pub(crate) usize);
 
+impl FlagId {
+    /// The flag's place in [`super::Profile::flags`].
+    pub const fn index(self) -> usize {
+        self.0
+    }
+}
+
 /// One flag that a profile lists.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -44,6 +51,8 @@ pub struct Flag {
     pub shorthand: bool,
     /// The rule that a bad value breaks.
     pub rule: String,
+    /// Whether a bare argument of its type was probably meant as its value.
+    pub bare: bool,
 }
 
 impl Flag {
@@ -71,6 +80,8 @@ pub enum Form {
     Attached,
     /// Value directly after the flag, or none: `-PS`, `-PS80`.
     AttachedOptional,
+    /// Value after `=` in the same argument, and only so: `+time=5`.
+    Equals,
 }
 
 /// What it means to give a flag twice.
@@ -82,6 +93,8 @@ pub enum Repeat {
     Last,
     /// Refused.
     Refuse,
+    /// Each occurrence adds one item to the value's list.
+    Collect,
 }
 
 /// A capability that a flag, or every run of a tool, needs, and why.
@@ -187,6 +200,20 @@ pub struct DefaultSetting {
     pub unless: Vec<FlagId>,
     /// Only added for a single address or name, not for a network.
     pub single: bool,
+    /// Only added where these settings hold, earlier defaults included.
+    pub given: Vec<String>,
+}
+
+/// Flags of which a call needs at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Required {
+    /// One of these.
+    pub any_of: Vec<FlagId>,
+    /// Why.
+    pub reason: String,
+    /// What to do.
+    pub remedy: String,
 }
 
 /// An argument that is refused with an explanation of its own.

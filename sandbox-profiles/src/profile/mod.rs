@@ -10,15 +10,17 @@
 mod call;
 mod lasts;
 mod flag;
+mod target;
 
 pub use call::{
     AcceptExample, ChoiceWord, Examples, Parameter, ParameterKind, RefuseExample, Template,
 };
 pub use flag::{
-    Conflict, DefaultSetting, Flag, FlagId, Form, Hint, Need, Order, Repeat, Requirement,
+    Conflict, DefaultSetting, Flag, FlagId, Form, Hint, Need, Order, Repeat, Required, Requirement,
     Substitute,
 };
 pub use lasts::{Lasts, LastsTerm};
+pub use target::{Pattern, Piece, TargetKind, TargetPlace, TargetRule};
 
 pub(crate) use call::ParameterTarget;
 
@@ -90,6 +92,8 @@ pub struct Profile {
     pub orders: Vec<Order>,
     /// Settings added when a call has none of their kind.
     pub defaults: Vec<DefaultSetting>,
+    /// Flags without which there is nothing to run.
+    pub required: Vec<Required>,
     /// Named argument lists.
     pub templates: Vec<Template>,
     /// The typed parameters of a call, in the order to show them.
@@ -152,53 +156,8 @@ pub struct VersionProbe {
     pub args: Vec<String>,
     /// What the first line begins with; the version is the word after it.
     pub prefix: String,
-}
-
-/// Which targets a tool takes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TargetRule {
-    /// What is accepted.
-    pub kinds: Vec<TargetKind>,
-    /// Whether the tool can take IPv6, if the scope allows it too.
-    pub ipv6: bool,
-    /// Most addresses of a network; the scope may set a lower number.
-    pub addresses_max: u32,
-    /// Whether `--` stands before the target.
-    pub separator: bool,
-    /// The switch that the tool wants for an IPv4 target, if any.
-    pub ipv4_flag: Option<String>,
-    /// The switch that the tool wants for an IPv6 target, if any.
-    pub ipv6_flag: Option<String>,
-    /// The flag that leaves out addresses, if the tool has one.
-    pub exclude: Option<FlagId>,
-}
-
-/// What a target can be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TargetKind {
-    /// One address.
-    Address,
-    /// A network in CIDR form.
-    Network,
-    /// A host name, which the broker resolves.
-    Name,
-}
-
-impl TargetRule {
-    /// Whether targets of that kind are accepted.
-    pub fn takes(&self, kind: TargetKind) -> bool {
-        self.kinds.contains(&kind)
-    }
-
-    /// The switch that the tool wants for a target of that address family.
-    pub(crate) const fn family_switch(&self, ipv6: bool) -> Option<&String> {
-        if ipv6 {
-            self.ipv6_flag.as_ref()
-        } else {
-            self.ipv4_flag.as_ref()
-        }
-    }
+    /// Whether the program opens sockets before it answers, though it sends nothing.
+    pub sockets: bool,
 }
 
 /// How long and how often a tool may run.

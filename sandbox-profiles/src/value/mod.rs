@@ -7,8 +7,10 @@
 //! holds printable ASCII without white space only; parsing a rendered value
 //! under the same scope gives the same value.
 
+mod dns;
 mod duration;
 mod hosts;
+mod http;
 mod mac;
 mod names;
 mod number;
@@ -19,6 +21,8 @@ pub use hosts::Decoy;
 pub use mac::Mac;
 pub use names::NameRule;
 pub use ports::PortList;
+
+use std::net::IpAddr;
 
 use crate::net::Network;
 use crate::refusal::RefusalKind;
@@ -67,6 +71,10 @@ pub enum ValueType {
     Word {
         /// The words.
         words: Vec<String>,
+        /// Those of them that need an intrusive policy.
+        intrusive: Vec<String>,
+        /// Whether upper and lower case mean the same, as they do for the tool.
+        any_case: bool,
     },
     /// A list of names that the profile knows.
     Names(NameRule),
@@ -82,6 +90,34 @@ pub enum ValueType {
     },
     /// A hardware address, or `0` for a random one.
     Mac,
+    /// A word of letters, digits and `._~:/()+,=-` that begins with a letter or digit.
+    Text {
+        /// Most bytes.
+        bytes_max: u32,
+    },
+    /// Header fields of an HTTP request, one by each occurrence of the flag.
+    Headers {
+        /// Names that are accepted, as they are rendered.
+        names: Vec<String>,
+        /// Most fields.
+        items_max: u32,
+    },
+    /// The path of a URL, without its query.
+    UrlPath {
+        /// Most bytes.
+        bytes_max: u32,
+    },
+    /// Items of a URL's query, one by each occurrence of the flag.
+    UrlQuery {
+        /// Most items.
+        items_max: u32,
+    },
+    /// A range of bytes, `FIRST-LAST`.
+    ByteRange,
+    /// A name to ask a name server about, within the scope.
+    DnsName,
+    /// One address within the scope.
+    Address,
 }
 
 /// What the value of a flag is.
@@ -112,6 +148,12 @@ pub enum Value {
     Networks(Vec<Network>),
     /// A hardware address.
     Mac(Mac),
+    /// A text in its one canonical spelling.
+    Text(String),
+    /// Items, each of which is rendered on its own.
+    Items(Vec<String>),
+    /// An address.
+    Address(IpAddr),
 }
 
 /// What is wrong with a value.
@@ -124,6 +166,8 @@ pub(crate) struct ValueError {
     pub(crate) remedy: String,
     /// The nearest value that is accepted, if there is one.
     pub(crate) nearest: Option<String>,
+    /// The rule that is broken, where it is not the flag's own.
+    pub(crate) rule: Option<&'static str>,
 }
 
 impl ValueError {
@@ -134,7 +178,13 @@ impl ValueError {
             part: part.to_owned(),
             remedy: remedy.into(),
             nearest: None,
+            rule: None,
         }
+    }
+
+    fn breaking(mut self, rule: &'static str) -> Self {
+        self.rule = Some(rule);
+        self
     }
 
     fn with_nearest(mut self, nearest: impl Into<String>) -> Self {
@@ -176,13 +226,80 @@ impl ValueType {
                 let items_max = scope.port_ranges_max().min(*items_max);
                 PortList::parse(text, items_max, *ports_max).map(Value::Ports)
             }
-            Self::Word { words } => parse_word(text, words).map(Value::Word),
+            Self::Word {
+                words, any_case, ..
+            } => parse_word(text, words, *any_case).map(Value::Word),
             Self::Names(rule) => rule.parse(text, scope.allows_intrusive()).map(Value::Names),
             Self::Decoys { items_max } => hosts::parse_decoys(text, *items_max).map(Value::Decoys),
             Self::Networks { items_max } => {
                 hosts::parse_networks(text, *items_max).map(Value::Networks)
             }
             Self::Mac => Mac::parse(text).map(Value::Mac),
+            Self::Text { bytes_max } => parse_text(text, *bytes_max).map(Value::Text),
+            Self::Headers { names, .. } => {
+                http::parse_header(text, names).map(|field| Value::Items(vec![field]))
+            }
+            Self::UrlPath { bytes_max } => http::parse_path(text, *bytes_max).map(Value::Text),
+            Self::UrlQuery { .. } => {
+                http::parse_query_item(text).map(|item| Value::Items(vec![item]))
+            }
+            Self::ByteRange => http::parse_byte_range(text).map(Value::Text),
+            Self::DnsName => dns::parse_name(text, scope).map(Value::Text),
+            Self::Address => dns::parse_address(text, scope).map(Value::Address),
+        }
+    }
+
+    /// Adds one more occurrence of a flag to those before it.
+    pub(crate) fn collect(
+        &self,
+        mut items: Vec<String>,
+        more: Vec<String>,
+    ) -> Result<Value, ValueError> {
+        for item in more {
+            let is_same = |before: &String| {
+                if matches!(self, Self::Headers { .. }) {
+                    http::header_name(before) == http::header_name(&item)
+                } else {
+                    *before == item
+                }
+            };
+            if items.iter().any(is_same) {
+                return Err(ValueError::new("given twice", &item, "give it once"));
+            }
+            items.push(item);
+        }
+        if !self.has_room_for(items.len()) {
+            let remedy = format!("give {}", self.described());
+            return Err(ValueError::new("too many of them", "", remedy));
+        }
+        if matches!(self, Self::Headers { .. }) {
+            // Their order means nothing: one order, one argument vector.
+            items.sort_unstable();
+        }
+        Ok(Value::Items(items))
+    }
+
+    /// Reads the value of a part as it stands inside the target.
+    pub(crate) fn parse_part(
+        &self,
+        text: &str,
+        scope: &Scope,
+    ) -> Result<Option<Value>, ValueError> {
+        let Self::UrlQuery { .. } = self else {
+            return self.parse(text, scope).map(Some);
+        };
+        let Some(items) = text.strip_prefix('?') else {
+            return Ok(None);
+        };
+        let items: Result<Vec<String>, _> = items.split('&').map(http::parse_query_item).collect();
+        self.collect(Vec::new(), items?).map(Some)
+    }
+
+    /// The text of a part as it stands inside the target.
+    pub(crate) fn part_text(&self, value: &Value) -> Option<String> {
+        match (self, value) {
+            (Self::UrlQuery { .. }, Value::Items(items)) => Some(format!("?{}", items.join("&"))),
+            (_, value) => value.text(),
         }
     }
 
@@ -197,10 +314,13 @@ impl ValueType {
         }
     }
 
-    /// Whether a list of so many names is accepted.
+    /// Whether a list of so many names or items is accepted.
     pub(crate) fn has_room_for(&self, names: usize) -> bool {
         match self {
             Self::Names(rule) => u32::try_from(names).is_ok_and(|count| count <= rule.items_max),
+            Self::Headers { items_max, .. } | Self::UrlQuery { items_max } => {
+                u32::try_from(names).is_ok_and(|count| count <= *items_max)
+            }
             Self::Switch
             | Self::Count { .. }
             | Self::Integer { .. }
@@ -209,7 +329,12 @@ impl ValueType {
             | Self::Word { .. }
             | Self::Decoys { .. }
             | Self::Networks { .. }
-            | Self::Mac => true,
+            | Self::Mac
+            | Self::Text { .. }
+            | Self::UrlPath { .. }
+            | Self::ByteRange
+            | Self::DnsName
+            | Self::Address => true,
         }
     }
 
@@ -224,6 +349,9 @@ impl ValueType {
         ) = (self, value)
         {
             return number > above;
+        }
+        if let (Self::Word { intrusive, .. }, Value::Word(word)) = (self, value) {
+            return intrusive.contains(word);
         }
         if let (Self::Names(rule), Value::Names(names)) = (self, value) {
             return names.iter().any(|name| rule.is_intrusive(name));
@@ -244,7 +372,7 @@ impl ValueType {
             Self::Ports { items_max, .. } => {
                 format!("ports like 80, 80-443 or 22,80,8000-8100 (at most {items_max} items)")
             }
-            Self::Word { words } => format!("one of {}", words.join(", ")),
+            Self::Word { words, .. } => format!("one of {}", words.join(", ")),
             Self::Names(rule) => rule.described(),
             Self::Decoys { items_max } => format!(
                 "ME and addresses within the scope, with commas between (at most {items_max})"
@@ -253,6 +381,22 @@ impl ValueType {
                 "addresses or networks within the target, with commas between (at most {items_max})"
             ),
             Self::Mac => "0 (random) or a hardware address like 02:00:5e:10:00:01".to_owned(),
+            Self::Text { bytes_max } => {
+                format!("up to {bytes_max} letters, digits and ._~:/()+,=-, without spaces")
+            }
+            Self::Headers { names, items_max } => format!(
+                "up to {items_max} fields NAME:value, with NAME one of {}",
+                names.join(", ")
+            ),
+            Self::UrlPath { bytes_max } => {
+                format!("the path of a URL, like /status (at most {bytes_max} bytes)")
+            }
+            Self::UrlQuery { items_max } => {
+                format!("up to {items_max} items name=value, one each time")
+            }
+            Self::ByteRange => "FIRST-LAST, like 0-1023".to_owned(),
+            Self::DnsName => "a name within the scope, like web.lab.internal".to_owned(),
+            Self::Address => "an address within the scope, like 10.0.0.7".to_owned(),
         }
     }
 }
@@ -270,6 +414,9 @@ impl Value {
             Self::Decoys(decoys) => Some(joined(decoys)),
             Self::Networks(networks) => Some(hosts::networks_text(networks)),
             Self::Mac(mac) => Some(mac.to_string()),
+            Self::Text(text) => Some(text.clone()),
+            Self::Items(items) => Some(items.join(",")),
+            Self::Address(address) => Some(address.to_string()),
         }
     }
 
@@ -285,7 +432,10 @@ impl Value {
             | Self::Names(_)
             | Self::Decoys(_)
             | Self::Networks(_)
-            | Self::Mac(_) => None,
+            | Self::Mac(_)
+            | Self::Text(_)
+            | Self::Items(_)
+            | Self::Address(_) => None,
         }
     }
 }
@@ -298,9 +448,25 @@ fn joined<T: ToString>(items: &[T]) -> String {
         .join(",")
 }
 
-fn parse_word(text: &str, words: &[String]) -> Result<String, ValueError> {
-    if words.iter().any(|word| word == text) {
+fn parse_text(text: &str, bytes_max: u32) -> Result<String, ValueError> {
+    let good = u32::try_from(text.len()).is_ok_and(|bytes| bytes <= bytes_max)
+        && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._~:/()+,=-".contains(&byte));
+    if good {
         return Ok(text.to_owned());
+    }
+    let remedy = format!(
+        "give up to {bytes_max} letters, digits and ._~:/()+,=-, the first a letter or digit"
+    );
+    Err(ValueError::new("not an accepted text", text, remedy))
+}
+
+fn parse_word(text: &str, words: &[String], any_case: bool) -> Result<String, ValueError> {
+    let is_it = |word: &&String| *word == text || any_case && word.eq_ignore_ascii_case(text);
+    if let Some(word) = words.iter().find(is_it) {
+        return Ok(word.clone());
     }
     let error = ValueError::new(
         "not one of the accepted words",

@@ -11,8 +11,10 @@
 //! run's argument vector again gives the same vector.
 
 mod run;
+mod answers;
 mod settle;
 
+mod form;
 mod policy;
 
 pub use crate::call::{Arguments, Call, ParamValue};
@@ -21,9 +23,10 @@ pub use run::VettedRun;
 use crate::compose;
 use crate::grammar::{self, Fix, Reading, Settings, Trouble};
 use crate::limits::{ARG_BYTES_MAX, ARGV_ELEMENTS_MAX};
+use crate::meant;
 use crate::nearest::nearest;
 use crate::parameters;
-use crate::profile::Profile;
+use crate::profile::{Profile, TargetPlace};
 use crate::refusal::Refusal;
 use crate::scope::Scope;
 use crate::target;
@@ -80,7 +83,9 @@ fn mended(
 }
 
 fn vet_once(profile: &Profile, scope: &Scope, call: &Call) -> Result<VettedRun, Trouble> {
-    let parsed = target::parse(&call.target).map_err(Trouble::plain)?;
+    let parsed = target::parse(&call.target)
+        .map_err(|refusal| meant::teach(profile, scope, &call.target, refusal))
+        .map_err(Trouble::plain)?;
     let mut notes = parsed.notes;
     let tokens = words::arguments(&call.arguments).map_err(Trouble::plain)?;
     let reading = grammar::read(profile, scope, &tokens)?;
@@ -160,11 +165,12 @@ pub fn vet_argv(profile: &Profile, scope: &Scope, argv: &[String]) -> Result<Vet
 /// The run that an argument vector describes, rendered anew.
 fn revet(profile: &Profile, scope: &Scope, argv: &[String]) -> Result<VettedRun, Trouble> {
     check_elements(argv).map_err(Trouble::plain)?;
-    let (middle, text) = frame(profile, argv).map_err(Trouble::plain)?;
-    let target = target::parse(text).map_err(Trouble::plain)?.target;
+    let (middle, elements) = frame(profile, argv).map_err(Trouble::plain)?;
+    let form::Found { target, parts } = form::read(profile, scope, elements)?;
     let Some(network) = target.network() else {
+        let text = target.argument();
         let remedy = "send the address that the name was pinned to";
-        let refusal = Refusal::new("TGT7", "an unresolved host name", text, remedy);
+        let refusal = Refusal::new("TGT7", "an unresolved host name", &text, remedy);
         return Err(Trouble::plain(refusal));
     };
     let switch = profile.target.family_switch(network.is_ipv6());
@@ -177,6 +183,7 @@ fn revet(profile: &Profile, scope: &Scope, argv: &[String]) -> Result<VettedRun,
         families,
         notes: _,
     } = grammar::read(profile, scope, middle)?;
+    settings.extend(parts);
     compose::absorb(profile, scope, &mut settings)?;
     compose::check(profile, &settings)?;
     settle(
@@ -213,8 +220,11 @@ fn check_elements(argv: &[String]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The elements between the fixed ones and the target, and the target.
-fn frame<'a>(profile: &Profile, argv: &'a [String]) -> Result<(&'a [String], &'a str), Refusal> {
+/// The elements between the fixed ones and the target, and those of the target.
+fn frame<'a>(
+    profile: &Profile,
+    argv: &'a [String],
+) -> Result<(&'a [String], &'a [String]), Refusal> {
     let refuse = |message: &str, offending: &str| {
         let remedy = "send the argument vector that vetting rendered";
         Err(Refusal::new("ARG7", message, offending, remedy))
@@ -231,16 +241,31 @@ fn frame<'a>(profile: &Profile, argv: &'a [String]) -> Result<(&'a [String], &'a
             rest.first().map_or("", |s| s),
         );
     };
-    let Some((target, middle)) = rest.split_last() else {
-        return refuse("the target is missing", "argv");
+    let Some((middle, target)) = apart(profile, rest) else {
+        return refuse("the target is missing", rest.last().map_or("argv", |s| s));
     };
     if !profile.target.separator {
         return Ok((middle, target));
     }
     match middle.split_last() {
         Some((separator, middle)) if separator == "--" => Ok((middle, target)),
-        Some(_) | None => refuse("the target does not stand after --", target),
+        Some(_) | None => refuse(
+            "the target does not stand after --",
+            target.first().map_or("", |s| s),
+        ),
     }
+}
+
+/// The other elements, and those of the target, at the place the profile says.
+fn apart<'a>(profile: &Profile, rest: &'a [String]) -> Option<(&'a [String], &'a [String])> {
+    let mut splits = form::lengths(profile).filter_map(|length| match profile.target.place {
+        TargetPlace::Last => rest.split_at_checked(rest.len().checked_sub(length)?),
+        TargetPlace::First => {
+            let (target, middle) = rest.split_at_checked(length)?;
+            Some((middle, target))
+        }
+    });
+    splits.find(|(_, target)| form::fits(profile, target))
 }
 
 fn first_difference<'a>(expected: &'a [String], got: &'a [String]) -> (usize, &'a str, &'a str) {

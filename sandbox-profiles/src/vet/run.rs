@@ -8,11 +8,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::answers;
 use super::settle::{Draft, finish};
 use crate::aim;
 use crate::grammar::element_of;
 use crate::lasts;
-use crate::limits::ANSWERS_MAX;
 use crate::profile::{Form, Need, Profile, Requirement, Substitute};
 use crate::refusal::{Detail, Refusal, RefusalKind};
 use crate::scope::Scope;
@@ -87,6 +87,14 @@ impl VettedRun {
         }
     }
 
+    /// The address that the name was pinned to, where the target is a pinned name.
+    pub fn pinned(&self) -> Option<IpAddr> {
+        match self.draft.target {
+            Target::Name { pinned, .. } => pinned,
+            Target::Address(_) | Target::Network(_) => None,
+        }
+    }
+
     /// Puts an address in the place of the unresolved name, after every check
     /// that a call for the address itself would get. The name stays in
     /// [`VettedRun::targets`]. A run without a name to resolve stays as it is.
@@ -135,40 +143,9 @@ impl VettedRun {
         let Some(name) = self.unresolved().map(ToOwned::to_owned) else {
             return Ok(self);
         };
-        if answers.len() > ANSWERS_MAX {
-            let message = format!(
-                "the name has {} addresses, at most {ANSWERS_MAX} are taken",
-                answers.len()
-            );
-            return Err(Refusal::new(
-                "TGT7",
-                message,
-                &name,
-                "give one of its addresses",
-            ));
-        }
-        let forbidden: Vec<String> = answers
-            .iter()
-            .filter(|answer| aim::admit_address(profile, scope, **answer).is_err())
-            .map(ToString::to_string)
-            .collect();
-        if !forbidden.is_empty() {
-            return Err(mixed(&name, answers, forbidden));
-        }
-        let ipv6 = self.draft.families.first().copied().unwrap_or(false);
-        let chosen = answers
-            .iter()
-            .find(|answer| answer.is_ipv6() == ipv6)
-            .or(answers.first());
-        match chosen {
-            Some(address) => self.pin(profile, scope, *address),
-            None => Err(Refusal::new(
-                "TGT7",
-                "the name resolves to no address",
-                &name,
-                "check the name, or give an address",
-            )),
-        }
+        let asked = self.draft.families.first().copied();
+        let chosen = answers::choose(profile, scope, &name, asked, answers)?;
+        self.pin(profile, scope, chosen)
     }
 
     /// The refusal of this run where what it needs is not to be had, with the
@@ -281,22 +258,4 @@ fn for_name(mut refusal: Refusal, name: &str) -> Refusal {
     )
     .into();
     refusal
-}
-
-fn mixed(name: &str, answers: &[IpAddr], forbidden: Vec<String>) -> Refusal {
-    let message = if forbidden.len() == answers.len() {
-        "the name resolves outside the scope"
-    } else {
-        "the name resolves to allowed and to forbidden addresses"
-    };
-    let all = answers.iter().map(ToString::to_string).collect();
-    Refusal::new(
-        "TGT7",
-        message,
-        &format!("{name}: {}", forbidden.join(", ")),
-        "correct the name's records, or give an allowed address as the target",
-    )
-    .with("name", Detail::Text(name.to_owned()))
-    .with("answers", Detail::List(all))
-    .with("forbidden", Detail::List(forbidden))
 }

@@ -5,6 +5,7 @@
 //! Invariants: the one place that makes a [`VettedRun`].
 
 use super::check_elements;
+use super::form;
 use super::policy::{
     add_exclusions, check_decoys, check_exclusions, check_families, check_intrusive,
     intrusive_parts,
@@ -13,7 +14,7 @@ use super::run::VettedRun;
 use crate::aim::{self, Aim};
 use crate::compose;
 use crate::grammar::{Settings, Trouble, render_for_tool};
-use crate::profile::{FlagId, Profile, Requirement};
+use crate::profile::{FlagId, Profile, Requirement, TargetPlace};
 use crate::scope::Scope;
 use crate::target::Target;
 use crate::value::{Value, ValueType};
@@ -41,6 +42,7 @@ pub(super) fn settle(
     check_intrusive(profile, scope, &draft.settings)?;
     check_exclusions(profile, &draft.target, &draft.settings)?;
     compose::add_defaults(profile, scope, &draft.target, &mut draft.settings)?;
+    compose::check_required(profile, &draft.settings)?;
     if let (Some(id), false) = (profile.target.exclude, exclude.is_empty()) {
         add_exclusions(profile, &draft.target, id, exclude, &mut draft.settings)?;
     }
@@ -77,10 +79,17 @@ pub(super) fn finish(profile: &Profile, scope: &Scope, draft: Draft) -> Result<V
     })
 }
 
-/// Program, fixed arguments, family switch, settings, separator, target.
+/// Program, fixed arguments, family switch, settings, separator and target, the
+/// target where the profile wants it.
 fn argv_of(profile: &Profile, scope: &Scope, draft: &Draft) -> Result<Vec<String>, Trouble> {
     let mut argv = vec![profile.executable.to_string_lossy().into_owned()];
     argv.extend(profile.fixed.iter().cloned());
+    let target = form::write(profile, &draft.target, &draft.settings).map_err(Trouble::plain)?;
+    let (first, last) = match profile.target.place {
+        TargetPlace::First => (target, Vec::new()),
+        TargetPlace::Last => (Vec::new(), target),
+    };
+    argv.extend(first);
     let network = draft.target.network();
     argv.extend(
         network
@@ -91,7 +100,7 @@ fn argv_of(profile: &Profile, scope: &Scope, draft: &Draft) -> Result<Vec<String
     if profile.target.separator {
         argv.push("--".to_owned());
     }
-    argv.push(draft.target.argument());
+    argv.extend(last);
     check_elements(&argv).map_err(Trouble::plain)?;
     Ok(argv)
 }

@@ -55,7 +55,7 @@ pub(crate) fn nmap(scope: &Scope, target: &str, args: &str) -> Result<VettedRun,
 
 /// What every category of scripts leaves out under a policy without intrusive runs.
 pub(crate) const NARROWED: &str = "and(not(broadcast))and(not(external))and(not(url-snarf))\
-    and(not(targets-*))and(not(http-fetch))and(not(intrusive))and(not(vuln))and(not(exploit))\
+    and(not(targets-*))and(not(http-fetch))and(not(fcrdns))and(not(ftp-bounce))and(not(dns-recursion))and(not(intrusive))and(not(vuln))and(not(exploit))\
     and(not(brute))and(not(dos))and(not(malware))and(not(fuzzer))";
 
 /// What stands between the fixed arguments and `--` in a run of nmap, with `@`

@@ -16,7 +16,9 @@ mod bench;
 
 mod corpus;
 mod executor_side;
+mod forms;
 mod loading;
+mod meant;
 mod needs;
 mod parameters;
 mod pinning;

@@ -213,7 +213,8 @@ fn carry_what_a_schema_needs() {
             | ParameterKind::Choice { .. }
             | ParameterKind::Names { .. }
             | ParameterKind::Addresses { .. }
-            | ParameterKind::Text => text(example),
+            | ParameterKind::Text { .. }
+            | ParameterKind::Texts { .. } => text(example),
         };
         let owner = if nmap.parameter(&parameter.name).is_some() {
             nmap

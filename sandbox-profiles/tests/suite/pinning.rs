@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use sandbox_profiles::vet;
-use sandbox_profiles::{Scope, Target, VettedRun};
+use sandbox_profiles::{Detail, Refusal, Scope, Target, VettedRun};
 
 use crate::bench::{call, nmap, scope, scope_of, tool};
 
@@ -92,6 +92,80 @@ fn mixed_answers_are_refused() {
             .is_err(),
         "too many"
     );
+}
+
+#[test]
+fn a_refusal_gives_each_answer_its_reason_and_an_allowed_one() {
+    let detail = |refusal: &Refusal, key: &str| {
+        let found = refusal.detail.iter().find(|(name, _)| *name == key);
+        found.map(|(_, value)| value.clone())
+    };
+    let refuse = |args: &str, answers: &[&str]| {
+        let run = named(&scope(), args);
+        let pinned = run.pin_answers(tool("nmap"), &scope(), &addresses(answers));
+        pinned.unwrap_err()
+    };
+    let texts = |list: &[&str]| Detail::List(list.iter().map(|&text| text.to_owned()).collect());
+    let answers = [
+        "169.254.169.254",
+        "10.0.0.9",
+        "8.8.8.8",
+        "127.0.0.1",
+        "fd00::1",
+    ];
+    let refusal = refuse("", &answers);
+    assert_eq!(detail(&refusal, "answers"), Some(texts(&answers)));
+    let forbidden = ["169.254.169.254", "8.8.8.8", "127.0.0.1", "fd00::1"];
+    assert_eq!(detail(&refusal, "forbidden"), Some(texts(&forbidden)));
+    let Some(Detail::Map(reasons)) = detail(&refusal, "reasons") else {
+        panic!("a map: {refusal}")
+    };
+    let rules: Vec<_> = reasons.iter().map(|(_, why)| &why[..4]).collect();
+    assert_eq!(rules, ["TGT3", "TGT2", "TGT2", "TGT9"]);
+    assert!(refusal.message.contains("and 1 more"), "{refusal}");
+    let instead = detail(&refusal, "nearest_target");
+    assert_eq!(instead, Some(Detail::Text("10.0.0.9".to_owned())));
+    assert!(refusal.remedy.contains("10.0.0.9"), "{refusal}");
+    let none = refuse("", &["8.8.8.8"]);
+    assert_eq!(detail(&none, "nearest_target"), None, "{none}");
+    assert!(none.remedy.contains("10.0.0.0/8"), "{none}");
+    let six = refuse("", &["10.0.0.9", "fd00::9"]);
+    assert!(six.message.contains("TGT9, IPv6 is not enabled"), "{six}");
+}
+
+#[test]
+fn ipv6_asked_for_is_answered_with_what_is_missing() {
+    let off = nmap(&scope(), "web.lab.internal", "-6").unwrap_err();
+    assert_eq!(&*off.rule, "TGT9", "before the name is resolved: {off}");
+    assert!(off.message.contains("no IPv6 network is allowed"), "{off}");
+    assert!(off.remedy.contains("allowed_networks"), "{off}");
+    let scope = scope_of(&["10.0.0.0/8", "fd00::/64"], &[]);
+    let cases = [
+        (
+            "nmap",
+            "-6",
+            "10.0.0.9",
+            "-6 asks for IPv6, and web.lab.internal has IPv4 addresses only",
+        ),
+        (
+            "ping",
+            "-4",
+            "fd00::9",
+            "-4 asks for IPv4, and web.lab.internal has IPv6 addresses only",
+        ),
+    ];
+    for (name, args, answer, said) in cases {
+        let run = vet::vet(tool(name), &scope, &call("web.lab.internal", args)).unwrap();
+        let refused = run.pin_answers(tool(name), &scope, &addresses(&[answer]));
+        let refusal = refused.unwrap_err();
+        assert_eq!(
+            (&*refusal.rule, &*refusal.offending),
+            ("TGT9", args),
+            "{refusal}"
+        );
+        assert_eq!(&*refusal.message, said);
+        assert!(refusal.remedy.contains("leave it out"), "{refusal}");
+    }
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn accepts_intrusive_settings_under_an_intrusive_policy_only() {
         ),
         (
             "--script smb-vuln-ms17-010,safe",
-            "and(not(http-fetch)),smb-vuln-ms17-010",
+            "and(not(http-fetch))and(not(fcrdns))and(not(ftp-bounce))and(not(dns-recursion)),smb-vuln-ms17-010",
             "fits a pattern",
         ),
         (
@@ -439,7 +439,7 @@ fn script_categories_leave_out_what_the_policy_forbids() {
     }
     let run = nmap(&intrusive(), "10.0.0.1", "-A --script vuln").unwrap();
     let wide = "and(not(broadcast))and(not(external))and(not(url-snarf))and(not(targets-*))\
-                and(not(http-fetch))";
+                and(not(http-fetch))and(not(fcrdns))and(not(ftp-bounce))and(not(dns-recursion))";
     let rendered = format!("--script (default){wide},(vuln){wide} -A ");
     assert!(flags(&run).contains(&rendered), "{}", flags(&run));
     assert!(vet::vet_argv(tool("nmap"), &scope(), run.argv()).is_err());
