@@ -109,7 +109,9 @@ fn structured(profile: &Profile) -> Value {
     }
     match format {
         Format::Text => own,
-        Format::NmapXml | Format::PingText => json!({ "anyOf": [own, { "type": "null" }] }),
+        Format::NmapXml | Format::PingText | Format::TracerouteText => {
+            json!({ "anyOf": [own, { "type": "null" }] })
+        }
     }
 }
 

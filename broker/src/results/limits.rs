@@ -62,6 +62,12 @@ pub const LINE_BYTES_MAX: usize = 4 * 1024;
 /// Replies to a ping that are kept.
 pub const REPLIES_MAX: usize = 1000;
 
+/// Hops of a path that are kept: as many as there can be.
+pub const HOPS_MAX: usize = 255;
+
+/// Packets for one hop that are kept; traceroute's own bound is ten.
+pub const PROBES_PER_HOP_MAX: usize = 16;
+
 // One host full of ports must leave room for others, or a single tarpit hides a whole lab.
 const _: () = assert!(PORTS_PER_HOST_MAX * ITEM_BYTES * 4 < RESULT_BYTES_MAX);
 // A script's output is read from one tag, so it has to fit there.

@@ -15,6 +15,7 @@ pub mod ping;
 pub mod schema;
 pub mod stderr;
 pub mod text;
+pub mod traceroute;
 pub mod xml;
 
 #[cfg(test)]
@@ -32,13 +33,20 @@ pub enum Format {
     NmapXml,
     /// ping's lines.
     PingText,
+    /// traceroute's lines.
+    TracerouteText,
     /// Any text.
     Text,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 3] = [Self::NmapXml, Self::PingText, Self::Text];
+    pub const ALL: [Self; 4] = [
+        Self::NmapXml,
+        Self::PingText,
+        Self::TracerouteText,
+        Self::Text,
+    ];
 
     /// The format of that name in a profile.
     pub fn from_name(name: &str) -> Option<Self> {
@@ -50,6 +58,7 @@ impl Format {
         match self {
             Self::NmapXml => "nmap-xml",
             Self::PingText => "ping-text",
+            Self::TracerouteText => "traceroute-text",
             Self::Text => "text",
         }
     }
@@ -59,7 +68,7 @@ impl Format {
     pub fn is_machine_readable(self) -> bool {
         match self {
             Self::NmapXml => true,
-            Self::PingText | Self::Text => false,
+            Self::PingText | Self::TracerouteText | Self::Text => false,
         }
     }
 }
@@ -126,6 +135,8 @@ pub enum Parser {
     Nmap(Box<nmap::NmapParser>),
     /// For [`Format::PingText`].
     Ping(Box<ping::PingParser>),
+    /// For [`Format::TracerouteText`].
+    Traceroute(Box<traceroute::TracerouteParser>),
     /// For [`Format::Text`].
     Text(text::TextParser),
 }
@@ -136,6 +147,9 @@ impl Parser {
         match format {
             Format::NmapXml => Self::Nmap(Box::new(nmap::NmapParser::new(expect))),
             Format::PingText => Self::Ping(Box::new(ping::PingParser::new(expect))),
+            Format::TracerouteText => {
+                Self::Traceroute(Box::new(traceroute::TracerouteParser::new(expect)))
+            }
             Format::Text => Self::Text(text::TextParser::new(expect)),
         }
     }
@@ -147,6 +161,7 @@ impl Parser {
         match self {
             Self::Nmap(parser) => parser.push(bytes),
             Self::Ping(parser) => parser.push(bytes),
+            Self::Traceroute(parser) => parser.push(bytes),
             Self::Text(parser) => {
                 parser.push(bytes);
                 None
@@ -159,6 +174,7 @@ impl Parser {
         match self {
             Self::Nmap(parser) => parser.push_stderr(bytes),
             Self::Ping(parser) => parser.push_stderr(bytes),
+            Self::Traceroute(parser) => parser.push_stderr(bytes),
             Self::Text(parser) => parser.push_stderr(bytes),
         }
     }
@@ -168,6 +184,7 @@ impl Parser {
         match self {
             Self::Nmap(parser) => parser.finish(end),
             Self::Ping(parser) => parser.finish(end),
+            Self::Traceroute(parser) => parser.finish(end),
             Self::Text(parser) => parser.finish(end),
         }
     }

@@ -1,6 +1,6 @@
 //! Golden tests: recorded outputs of real runs, and what must become of them.
 //!
-//! The recordings come from nmap 7.93 and ping of iputils 20221126 in a lab of network namespaces;
+//! The recordings come from nmap 7.93, ping of iputils 20221126 and traceroute 2.1.2 in a lab of network namespaces;
 //! `cut.xml` is a recording that was shortened and `hostile.xml` is written by hand. With
 //! `MANTLET_BLESS=1` in the environment the expectations are written anew instead of compared.
 //!
@@ -55,6 +55,27 @@ const fn case(
         why,
     }
 }
+
+/// Paths of four hops, 10.67.1.2 to 10.67.4.2, by routers that do what the `why` says.
+#[rustfmt::skip]
+const TRACES: &[Case] = &[
+    case("trace-ok.txt", "traceroute -n -4 -- 10.67.4.2", 1, ENDED, "all answered"),
+    case("trace-six.txt", "traceroute -n -6 -- fd67:0:0:4::2", 1, ENDED, "IPv6"),
+    case("trace-silent.txt", "traceroute -n -4 -w 1 -- 10.67.4.2", 1, ENDED, "a hop that doesn't answer"),
+    case("trace-split.txt", "traceroute -n -4 -q 5 -- 10.67.4.2", 1, ENDED, "two routers at one hop"),
+    case("trace-mixed.txt", "traceroute -n -4 -q 5 -w 1 -- 10.67.4.2", 1, ENDED, "losses beside refusals"),
+    case("trace-prohibited.txt", "traceroute -n -4 -q 2 -- 10.67.4.2", 1, ENDED, "!X"),
+    case("trace-prohibitedsix.txt", "traceroute -n -6 -q 2 -- fd67:0:0:4::2", 1, ENDED, "!X, IPv6"),
+    case("trace-nohost.txt", "traceroute -n -4 -m 8 -- 10.67.4.99", 1, ENDED, "!H"),
+    case("trace-nonet.txt", "traceroute -n -4 -m 8 -q 2 -- 10.67.8.1", 1, ENDED, "!H from a router"),
+    case("trace-mtu.txt", "traceroute -n -4 --mtu -- 10.67.4.2", 1, ENDED, "a narrow link"),
+    case("trace-mtusix.txt", "traceroute -n -6 --mtu -q 2 -- fd67:0:0:4::2", 1, ENDED, "a narrow link, IPv6"),
+    case("trace-long.txt", "traceroute -n -4 -F -- 10.67.4.2 1450", 1, ENDED, "!F"),
+    case("trace-tcp.txt", "traceroute -n -4 -T -q 5 -w 1 -p 443 -- 10.67.4.2", 1, ENDED, "TCP"),
+    case("trace-black.txt", "traceroute -n -4 -T -m 6 -q 1 -w 1 -p 81 -- 10.67.4.2", 1, ENDED, "never reached"),
+    case("trace-killed.txt", "traceroute -n -4 -N 1 -w 1 -- 10.67.4.2", 1, TIMED_OUT, "killed at a hop"),
+    case("trace-noroute.txt", "traceroute -n -4 -- 192.0.2.1", 1, ENDED, "nothing sent"),
+];
 
 const CASES: &[Case] = &[
     case(
@@ -197,6 +218,8 @@ impl Case {
     fn format(&self) -> Format {
         if self.name.starts_with("ping") {
             Format::PingText
+        } else if self.name.starts_with("trace") {
+            Format::TracerouteText
         } else {
             Format::NmapXml
         }
@@ -267,7 +290,7 @@ pub(super) fn faults(structured: &serde_json::Value, format: Format) -> Vec<Stri
 
 #[test]
 fn recordings_give_what_is_expected() {
-    for case in CASES {
+    for case in CASES.iter().chain(TRACES) {
         let parsed = case.parse(usize::MAX);
         let mut structured = serde_json::to_string_pretty(&parsed.structured).unwrap();
         structured.push('\n');
@@ -282,7 +305,7 @@ fn recordings_give_what_is_expected() {
 
 #[test]
 fn pieces_do_not_matter() {
-    for case in CASES {
+    for case in CASES.iter().chain(TRACES) {
         let whole = case.parse(usize::MAX);
         for piece in [1, 7, 1000] {
             assert_eq!(
@@ -298,7 +321,7 @@ fn pieces_do_not_matter() {
 
 #[test]
 fn recordings_fit_their_schema() {
-    for case in CASES {
+    for case in CASES.iter().chain(TRACES) {
         let schema = schema(case.format());
         let structured = case.parse(usize::MAX).structured;
         assert_eq!(fits(&structured, &schema, case.name), Vec::<String>::new());
@@ -315,7 +338,7 @@ fn recordings_fit_their_schema() {
 
 #[test]
 fn nothing_acts_on_a_terminal() {
-    for case in CASES {
+    for case in CASES.iter().chain(TRACES) {
         let parsed = case.parse(usize::MAX);
         let mut all = strings(&parsed.structured);
         all.extend([parsed.readable, parsed.summary]);
