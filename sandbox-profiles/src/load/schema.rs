@@ -39,8 +39,7 @@ pub(super) fn read(root: Table<'_>, file: &str, text: &str) -> Option<Parsed> {
     let package = root.required_text("package");
     let executable = root.required_text("executable");
     let version = version(&root);
-    let capabilities = capabilities(&root);
-    let needs = needs(&root);
+    let (capabilities, needs) = (capabilities(&root), needs(&root));
     let flags = flags(&root, &mut places);
     let target = target::target(&root, &flags);
     let sandbox = confine::sandbox(&root);

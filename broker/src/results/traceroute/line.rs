@@ -79,10 +79,9 @@ fn hop(text: &str, extent: Extent) -> Option<Hop> {
             let rtt_ms = number(word)?;
             match words.next() {
                 Some("ms") => {}
-                Some(_) => return None,
                 // Half a time, of a line that was cut.
                 None if extent == Extent::Cut => break,
-                None => return None,
+                Some(_) | None => return None,
             }
             is_fresh = false;
             hop.probes.push(answered(address.as_ref(), Some(rtt_ms))?);
@@ -163,6 +162,10 @@ fn number(text: &str) -> Option<f64> {
 mod tests {
     use super::*;
 
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "it stands beside None in the tables"
+    )]
     fn told(ttl: u16, probes: &[(&str, f64, &str)]) -> Option<Line<'static>> {
         let probe = |(address, rtt_ms, mark): &(&str, f64, &str)| Probe {
             address: (!address.is_empty()).then(|| (*address).to_owned()),
