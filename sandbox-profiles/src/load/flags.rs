@@ -8,7 +8,7 @@ use super::ports;
 use super::read::{At, Places, Table};
 use crate::limits::FLAGS_MAX;
 use crate::nearest::nearest;
-use crate::profile::{Capability, Flag, FlagId, Form, Need, Repeat};
+use crate::profile::{Capability, Flag, FlagId, Form, Meant, Need, Repeat};
 use crate::value::{DurationStyle, NameRule, ValueType};
 
 /// All flags; what they include is resolved once all of them are known.
@@ -101,7 +101,26 @@ fn flag(table: &Table<'_>) -> Option<Flag> {
         brings: if means.is_empty() { brings } else { means },
         rule,
         bare: table.boolean("bare"),
+        meant: meant(table),
     })
+}
+
+fn meant(table: &Table<'_>) -> Vec<Meant> {
+    let mut all = Vec::new();
+    for row in table.tables("meant") {
+        let value = row.required_text("value");
+        let begins = row.boolean("begins");
+        let write = row.plain_texts("write");
+        row.finish();
+        if let Some(value) = value {
+            all.push(Meant {
+                value: value.value,
+                begins,
+                write,
+            });
+        }
+    }
+    all
 }
 
 fn needs(table: &Table<'_>) -> Vec<Need> {

@@ -54,12 +54,40 @@ pub struct Flag {
     pub rule: String,
     /// Whether a bare argument of its type was probably meant as its value.
     pub bare: bool,
+    /// What is written for values that callers use and the flag doesn't take.
+    pub meant: Vec<Meant>,
+}
+
+/// What a caller means by a value that is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Meant {
+    /// The value; upper and lower case are the same.
+    pub value: String,
+    /// Whether the value may go on; what follows stands for `{rest}`.
+    pub begins: bool,
+    /// The arguments that say it.
+    pub write: Vec<String>,
 }
 
 impl Flag {
     /// Whether the text is exactly one of the flag's spellings.
     pub(crate) fn is_spelled(&self, text: &str) -> bool {
         self.spelling == text || self.aliases.iter().any(|alias| alias == text)
+    }
+
+    /// The arguments that say what a caller means by a value that is none.
+    pub(crate) fn meant_by(&self, text: &str) -> Option<Vec<String>> {
+        self.meant.iter().find_map(|meant| {
+            let head = text.get(..meant.value.len())?;
+            let rest = text.get(meant.value.len()..)?;
+            // What follows must not need the same again.
+            let plain = !self.meant.iter().any(|other| rest.contains(&other.value));
+            let fits =
+                plain && head.eq_ignore_ascii_case(&meant.value) && rest.is_empty() != meant.begins;
+            let fill = |word: &String| word.replace("{rest}", rest);
+            fits.then(|| meant.write.iter().map(fill).collect())
+        })
     }
 
     /// All spellings, the rendered one first.

@@ -16,7 +16,8 @@ pub use call::{
     AcceptExample, ChoiceWord, Examples, Parameter, ParameterKind, RefuseExample, Template,
 };
 pub use flag::{
-    Conflict, DefaultSetting, Flag, FlagId, Form, Hint, Meaning, Need, Order, Repeat, Required,
+    Conflict, DefaultSetting, Flag, FlagId, Form, Hint, Meaning, Meant, Need, Order, Repeat,
+    Required,
 };
 pub use ports::ImpliedPorts;
 pub use target::{Pattern, Piece, TargetKind, TargetPlace, TargetRule};

@@ -97,10 +97,12 @@ fn address_harm(
     before: &str,
     element: &str,
 ) -> Option<&'static str> {
-    let exclusion = profile
-        .flags
-        .iter()
-        .any(|flag| matches!(flag.value, ValueType::Networks { .. }) && flag.spelling == before);
+    let of = profile.flags.iter().find(|flag| flag.spelling == before);
+    // A free text goes nowhere, whatever it looks like.
+    if of.is_some_and(|flag| matches!(flag.value, ValueType::Text { .. })) {
+        return None;
+    }
+    let exclusion = of.is_some_and(|flag| matches!(flag.value, ValueType::Networks { .. }));
     for network in addresses(element) {
         let mut allowed = scope.allowed_networks().iter();
         if !allowed.any(|allowed| allowed.contains(&network)) {
