@@ -265,7 +265,7 @@ fn curl_and_dig_are_held_to_ports_too() {
             "dig",
             &["5353"],
             "-q web.lab.internal",
-            Some(Some("-q web.lab.internal -p 5353")),
+            Some(Some("-p 5353 -q web.lab.internal")),
             "53, unsaid",
         ),
         (
