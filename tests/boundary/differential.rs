@@ -303,3 +303,8 @@ fn nmap_touches_its_target_and_no_file_outside_its_profile() -> Result<()> {
 fn ping_touches_its_target_and_no_file_outside_its_profile() -> Result<()> {
     hold("ping", Host::Web, "10.66.0.10")
 }
+
+#[test]
+fn traceroute_touches_its_target_and_no_file_outside_its_profile() -> Result<()> {
+    hold("traceroute", Host::Web, "10.66.0.10")
+}
