@@ -7,13 +7,11 @@
 
 use protocol::event::{Inventory, ScopeRow, ToolState};
 use protocol::limits::{INVENTORY_PART_BYTES_MAX, NAME_BYTES_MAX, ROWS_MAX, TEXT_BYTES_MAX};
-use sandbox_profiles::sandbox::RawUse;
+use sandbox_profiles::Scope;
 use sandbox_profiles::scope::Fact;
-use sandbox_profiles::{Capability, Scope};
 
 use crate::permits::Counts;
 use crate::refusal::{chain, cut};
-use crate::sandbox::caps::CapabilitySet;
 use crate::tools::Tool;
 use crate::{EGRESS, Executor, IcmpSockets, policy};
 
@@ -93,15 +91,10 @@ pub(crate) fn problem(executor: &Executor, tool: &Tool) -> String {
     if let Err(error) = &tool.state {
         return chain(error);
     }
-    let is_raw = executor
-        .held
-        .covers(CapabilitySet::of(&[Capability::NetRaw]));
-    let is_stuck = tool.profile.sandbox.raw == RawUse::OrIcmpSocket
-        && !is_raw
-        && executor.icmp_sockets == IcmpSockets::Closed;
-    if is_stuck {
-        let what = "needs CAP_NET_RAW or ICMP datagram sockets, and has neither";
-        return format!("{what}; {}", policy::ICMP_REMEDY);
+    let needs = tool.profile.needs.iter().map(|need| need.what);
+    let mut unmet = needs.filter(|need| policy::met(executor, &tool.profile, *need).is_none());
+    if let Some(need) = unmet.next() {
+        return format!("it needs {need}; {}", need.remedy());
     }
     String::new()
 }

@@ -25,4 +25,5 @@ mod sixth_tool;
 mod stdio_runs;
 mod stdio_traps;
 mod system_mode;
+mod traceroute;
 mod vet_command;

@@ -26,6 +26,8 @@ pub mod raw_peer;
 
 pub mod names;
 
+pub mod path;
+
 pub mod lab;
 
 pub mod services;

@@ -187,9 +187,10 @@ fn tell(
         .iter()
         .any(|name| name == "CAP_NET_RAW");
     findings.push(if raw {
-        Finding::good("CAP_NET_RAW is held: SYN, UDP and OS scans work")
+        Finding::good("CAP_NET_RAW is held: SYN, UDP and OS scans and traceroute's TCP method work")
     } else {
-        let what = "CAP_NET_RAW is not held: SYN, UDP and OS scans are refused; connect scans work";
+        let what = "CAP_NET_RAW is not held: SYN, UDP and OS scans and traceroute's TCP method are \
+                    refused; connect scans and traceroute's UDP method work";
         Finding::limited(
             what,
             "install the system executor and set executor.mode = \"system\"",
@@ -212,7 +213,12 @@ fn tell(
         findings.push(if tool.problem.is_empty() {
             Finding::good(format!("{} {} ({})", tool.name, tool.version, tool.path))
         } else {
-            let remedy = format!("apt-get install {package}, then restart the executor");
+            // A tool that has said its version is there; what it lacks is said with its problem.
+            let remedy = if tool.version.is_empty() {
+                format!("apt-get install {package}, then restart the executor")
+            } else {
+                "then restart the executor".to_owned()
+            };
             Finding::limited(format!("{} can't run: {}", tool.name, tool.problem), remedy)
         });
     }

@@ -8,7 +8,9 @@ use super::ports;
 use super::read::{At, Places, Table};
 use crate::limits::FLAGS_MAX;
 use crate::nearest::nearest;
-use crate::profile::{Capability, Flag, FlagId, Form, Meant, Need, Repeat};
+use crate::profile::{
+    Capability, Flag, FlagId, Form, Meant, Need, Repeat, Requirement, Substitute,
+};
 use crate::value::{DurationStyle, NameRule, ValueType};
 
 /// All flags; what they include is resolved once all of them are known.
@@ -91,6 +93,7 @@ fn flag(table: &Table<'_>) -> Option<Flag> {
         form,
         value: value?,
         meaning,
+        absent: table.integer("absent", 0..u64::MAX),
         repeat,
         needs,
         intrusive: table.boolean("intrusive"),
@@ -123,22 +126,36 @@ fn meant(table: &Table<'_>) -> Vec<Meant> {
     all
 }
 
-fn needs(table: &Table<'_>) -> Vec<Need> {
+/// What a flag needs, or, at the root of the file, every run.
+pub(super) fn needs(table: &Table<'_>) -> Vec<Need> {
     let Some(text) = table.text("needs") else {
         return Vec::new();
     };
     let reason = table.required_text("needs_reason");
+    let or = substitute(table);
     let instead = table.plain_texts("without");
-    match (capability(table, "needs", &text), reason) {
-        (Some(capability), Some(reason)) => {
+    match (capability(table, "needs", &text), or, reason) {
+        (Some(capability), Some(or), Some(reason)) => {
             vec![Need {
-                capability,
+                what: Requirement { capability, or },
                 reason: reason.value,
                 instead,
             }]
         }
-        (Some(_) | None, _) => Vec::new(),
+        (_, _, _) => Vec::new(),
     }
+}
+
+fn substitute(table: &Table<'_>) -> Option<Substitute> {
+    let Some(text) = table.text("needs_or") else {
+        return Some(Substitute::Nothing);
+    };
+    if text.value == "icmp-socket" {
+        return Some(Substitute::IcmpSocket);
+    }
+    let what = format!("nothing that does as well as a capability: {}", text.value);
+    table.mistake(text.at, "needs_or", what, "write icmp-socket");
+    None
 }
 
 const TYPES: [&str; 18] = [

@@ -14,6 +14,7 @@ mod schema;
 
 mod calls;
 mod confine;
+mod lasts;
 mod target;
 
 mod flags;
@@ -41,6 +42,10 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("tools/dig.toml", include_str!("../../tools/dig.toml")),
     ("tools/nmap.toml", include_str!("../../tools/nmap.toml")),
     ("tools/ping.toml", include_str!("../../tools/ping.toml")),
+    (
+        "tools/traceroute.toml",
+        include_str!("../../tools/traceroute.toml"),
+    ),
 ];
 
 /// A mistake in a profile, or in the way it is stored.

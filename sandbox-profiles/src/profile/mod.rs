@@ -8,6 +8,7 @@
 //! `flags`; names and spellings within a profile are unique.
 
 mod call;
+mod lasts;
 mod flag;
 mod ports;
 mod target;
@@ -17,8 +18,9 @@ pub use call::{
 };
 pub use flag::{
     Conflict, DefaultSetting, Flag, FlagId, Form, Hint, Meaning, Meant, Need, Order, Repeat,
-    Required,
+    Required, Requirement, Substitute,
 };
+pub use lasts::{Lasts, LastsTerm};
 pub use ports::ImpliedPorts;
 pub use target::{Pattern, Piece, TargetKind, TargetPlace, TargetRule};
 
@@ -79,6 +81,8 @@ pub struct Profile {
     pub version: VersionProbe,
     /// Which targets the tool takes and how they are written.
     pub target: TargetRule,
+    /// What every run needs, whatever its flags.
+    pub needs: Vec<Need>,
     /// The flags that are accepted, in the order in which they are rendered.
     pub flags: Vec<Flag>,
     /// Arguments that stand first in every run, whatever the call says.
@@ -175,6 +179,8 @@ pub struct VersionProbe {
 pub struct RunLimits {
     /// Timeout of a call that asks for none.
     pub timeout: Duration,
+    /// How long a call can take, which may be longer than `timeout`.
+    pub lasts: Option<Lasts>,
     /// Shortest timeout that a call may ask for.
     pub timeout_min: Duration,
     /// Longest timeout that a call may ask for.

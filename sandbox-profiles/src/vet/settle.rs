@@ -15,7 +15,7 @@ use super::run::VettedRun;
 use crate::aim::{self, Aim};
 use crate::compose;
 use crate::grammar::{Settings, Trouble, render_for_tool};
-use crate::profile::{Capability, FlagId, Profile, TargetPlace};
+use crate::profile::{FlagId, Profile, Requirement, TargetPlace};
 use crate::scope::Scope;
 use crate::target::Target;
 use crate::value::{Value, ValueType};
@@ -71,14 +71,9 @@ pub(super) fn finish(profile: &Profile, scope: &Scope, draft: Draft) -> Result<V
     check_families(profile, scope, &draft.target, &draft.families)?;
     check_ipv4_only(profile, &draft.target, &draft.settings)?;
     check_decoys(profile, scope, &draft.target, &draft.settings)?;
-    let mut needs: Vec<Capability> = draft
-        .settings
-        .keys()
-        .filter_map(|id| profile.flag(*id))
-        .flat_map(|flag| flag.needs.iter().map(|need| need.capability))
-        .collect();
-    needs.sort_unstable();
-    needs.dedup();
+    let flags = draft.settings.keys().filter_map(|id| profile.flag(*id));
+    let needs = flags.flat_map(|flag| &flag.needs).chain(&profile.needs);
+    let needs = Requirement::union(needs.map(|need| need.what));
     let argv = argv_of(profile, scope, &draft)?;
     let intrusive = !intrusive_parts(profile, &draft.settings).is_empty();
     Ok(VettedRun {

@@ -21,6 +21,7 @@ mod generated;
 mod harmless;
 mod loading;
 mod meant;
+mod needs;
 mod parameters;
 mod pinning;
 mod pools;

@@ -77,6 +77,17 @@ const SETTINGS: &[&str] = &[
     "-4",
     "-6",
     "-D fd00::9",
+    "-I",
+    "-T",
+    "-U",
+    "--mtu",
+    "-m 40",
+    "-f 31",
+    "-q 2",
+    "-N 4",
+    "-z 0.50",
+    "--wait=2",
+    "-p 443",
 ];
 
 /// Parts that break a setting, or another one with it.
@@ -225,8 +236,8 @@ fn scopes() -> Vec<Scope> {
     ]
 }
 
-fn profiles() -> [&'static Profile; 2] {
-    [tool("nmap"), tool("ping")]
+fn profiles() -> [&'static Profile; 3] {
+    [tool("nmap"), tool("ping"), tool("traceroute")]
 }
 
 /// Every spelling that may begin an element of an argument vector.

@@ -1,7 +1,7 @@
 //! Refusals teach: rule, offending part, remedy, nearest accepted call.
 
 use sandbox_profiles::vet::vet;
-use sandbox_profiles::{Capability, Detail, RefusalKind};
+use sandbox_profiles::{Detail, RefusalKind};
 
 use crate::bench::{intrusive, nmap, scope};
 
@@ -224,7 +224,7 @@ fn of_a_missing_capability_name_the_reason_and_the_nearest_call() {
     ];
     for (args, offending, nearest) in cases {
         let run = nmap(&scope(), "10.0.0.1", args).unwrap();
-        let refusal = run.refuse_without(crate::bench::tool("nmap"), Capability::NetRaw);
+        let refusal = run.refuse_without(crate::bench::tool("nmap"), run.needs()[0]);
         assert_eq!(refusal.kind, RefusalKind::Capability);
         assert_eq!((&*refusal.rule, &*refusal.offending), ("NM9", offending));
         let arguments = refusal.nearest.unwrap().join(" ");
@@ -236,7 +236,7 @@ fn of_a_missing_capability_name_the_reason_and_the_nearest_call() {
         );
     }
     let run = nmap(&intrusive(), "10.0.0.1", "-A").unwrap();
-    let refusal = run.refuse_without(crate::bench::tool("nmap"), Capability::NetRaw);
+    let refusal = run.refuse_without(crate::bench::tool("nmap"), run.needs()[0]);
     assert!(refusal.remedy.contains("--traceroute"), "{refusal}");
     assert!(refusal.detail.iter().any(|(name, value)| {
         *name == "needs" && *value == Detail::List(vec!["CAP_NET_RAW".to_owned()])
