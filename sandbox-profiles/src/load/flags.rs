@@ -192,15 +192,7 @@ fn value_type(table: &Table<'_>) -> Option<ValueType> {
         "integer" => integer_type(table),
         "duration" => duration_type(table, DurationStyle::Suffixed),
         "seconds" => duration_type(table, DurationStyle::Seconds),
-        "ports" => {
-            let ports_max = table.integer("ports_max", 1..65_536).unwrap_or(65_535);
-            Some(ValueType::Ports {
-                items_max: items_max(table, 100),
-                ports_max: u32::try_from(ports_max).ok()?,
-                all: table.text("all").map(|text| text.value),
-                excluded: table.boolean("excluded"),
-            })
-        }
+        "ports" => ports_type(table),
         "word" => Some(ValueType::Word {
             words: table.plain_texts("words"),
             intrusive: table.plain_texts("intrusive_words"),
@@ -261,6 +253,16 @@ fn bytes_max(table: &Table<'_>, default: u32) -> u32 {
     let read = table.integer("bytes_max", 1..2049);
     read.and_then(|max| u32::try_from(max).ok())
         .unwrap_or(default)
+}
+
+fn ports_type(table: &Table<'_>) -> Option<ValueType> {
+    let ports_max = table.integer("ports_max", 1..65_536).unwrap_or(65_535);
+    Some(ValueType::Ports {
+        items_max: items_max(table, 100),
+        ports_max: u32::try_from(ports_max).ok()?,
+        all: table.text("all").map(|text| text.value),
+        excluded: table.boolean("excluded"),
+    })
 }
 
 fn integer_type(table: &Table<'_>) -> Option<ValueType> {

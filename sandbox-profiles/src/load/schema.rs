@@ -54,8 +54,7 @@ pub(super) fn read(root: Table<'_>, file: &str, text: &str) -> Option<Parsed> {
     }
     (places.accept, places.refuse) = (shown.accept_at, shown.refuse_at);
     let conflicts = conflicts(&root, &flags);
-    let orders = orders(&root, &flags);
-    let implied_ports = ports::implied(&root, &flags);
+    let (orders, implied_ports) = (orders(&root, &flags), ports::implied(&root, &flags));
     let defaults = defaults(&root, &flags, &mut places);
     let run = run(&root, &flags, &defaults);
     let required = required(&root, &flags);
