@@ -8,7 +8,7 @@ TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 SKIP_LOG := $(TARGET)/skips.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-needs lint fmt doc deny bench clean
+.PHONY: help build demo test test-needs fuzz fuzz-corpus lint fmt doc deny bench clean
 
 help: ## Lists these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,19 +36,30 @@ test: test-needs ## Runs all tests; as root also those that need network namespa
 test-needs:
 	@tests/needs.sh test
 
+fuzz: test-needs ## Fuzzes vetting, profiles and frames: FUZZ_SECONDS each (60), or FUZZ_RUNS
+	@tests/fuzz/run.sh
+
+fuzz-corpus: test-needs ## Makes the checked-in fuzz seeds anew
+	@tests/fuzz/run.sh --corpus
+
 lint: ## Checks format, lints and documentation
 	$(CARGO) fmt --all --check
+	cd tests/fuzz && $(CARGO) fmt --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	cd tests/fuzz && CARGO_TARGET_DIR=$(TARGET)/fuzz $(CARGO) clippy --locked --release --lib --bins -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --workspace --no-deps --document-private-items --quiet
 
 fmt: ## Formats the code
 	$(CARGO) fmt --all
+	cd tests/fuzz && $(CARGO) fmt
 
 doc: ## Builds the API documentation into target/doc
 	$(CARGO) doc --locked --workspace --no-deps --document-private-items
 
 deny: ## Checks licences, sources and duplicates of dependencies (needs cargo-deny)
-	$(CARGO) deny --locked check licenses bans sources
+	$(CARGO) deny --locked check -A license-exception-not-encountered licenses bans sources
+	$(CARGO) deny --locked --manifest-path tests/fuzz/Cargo.toml --config deny.toml \
+	  check -A unmatched-skip licenses bans sources
 
 bench: test-needs ## Measures the confined start, a whole call, streaming and memory
 	$(CARGO) build --locked --release --bins

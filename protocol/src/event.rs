@@ -95,6 +95,7 @@ pub struct Receipt {
     /// Group id that the tool runs under.
     pub gid: u32,
     /// Capabilities that the tool holds, by name.
+    #[serde(deserialize_with = "crate::list::bounded")]
     pub capabilities: Vec<String>,
     /// Landlock ABI of the kernel.
     pub landlock_abi: u32,
@@ -103,6 +104,7 @@ pub struct Receipt {
     /// SHA-256 over the system call filters applied.
     pub seccomp_digest: [u8; 32],
     /// Resource limits by name (`RLIMIT_…` without the prefix, lower case).
+    #[serde(deserialize_with = "crate::list::bounded")]
     pub rlimits: Vec<(String, u64)>,
     /// Egress mode: `argv` means that addresses are confined by vetting alone.
     pub egress: String,
@@ -224,6 +226,7 @@ pub struct Inventory {
     /// User id that tools run under.
     pub uid: u32,
     /// Capabilities that the executor holds, by name.
+    #[serde(deserialize_with = "crate::list::bounded")]
     pub capabilities: Vec<String>,
     /// Landlock ABI of the kernel.
     pub landlock_abi: u32,
@@ -236,8 +239,10 @@ pub struct Inventory {
     /// Whether ICMP datagram sockets are open to it.
     pub icmp_sockets: bool,
     /// Its tools, as many as fit.
+    #[serde(deserialize_with = "crate::list::bounded")]
     pub tools: Vec<ToolState>,
     /// The scope that it enforces, as many rows as fit.
+    #[serde(deserialize_with = "crate::list::bounded")]
     pub scope: Vec<ScopeRow>,
     /// Rows of tools and scope that didn't fit.
     pub rows_left_out: u32,

@@ -244,6 +244,30 @@ mod tests {
         assert!(matches!(cut, Err(FrameError::Io(_))));
     }
 
+    /// A frame that decodes to more than it holds: each byte is an empty text.
+    #[test]
+    fn stops_reading_a_list_at_its_bound() {
+        let run = |items: u8, high: u8| {
+            let head = [1, 1, b'a', 1, b'a', items | 0x80, high];
+            let count = usize::from(items) + 128 * usize::from(high);
+            [&head[..], &vec![0; count], &[1, 0, 0]].concat()
+        };
+        let full = decode_request(&run(0, 2));
+        assert!(
+            matches!(full, Err(FrameError::Request(RequestError::Arg(0)))),
+            "256 items are read, and then looked at: {full:?}"
+        );
+        for (items, high, why) in [(1, 2, "one too many"), (0, 127, "as many as fit two bytes")] {
+            let result = decode_request(&run(items, high));
+            assert!(
+                matches!(result, Err(FrameError::Body(_))),
+                "{why}: {result:?}"
+            );
+        }
+        let inventory = [&[5, 0, 0, 0x81, 2][..], &[0; 600]].concat();
+        assert!(matches!(decode_event(&inventory), Err(FrameError::Body(_))));
+    }
+
     #[test]
     fn refuses_to_send_what_the_peer_would_refuse() {
         let chunk = Output {

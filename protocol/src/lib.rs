@@ -17,6 +17,7 @@
 pub mod frame;
 pub mod request;
 pub mod event;
+mod list;
 pub mod limits;
 
 pub use event::Event;

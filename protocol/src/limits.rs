@@ -33,7 +33,11 @@ pub const ROWS_MAX: usize = 256;
 /// Most bytes of the tools of an inventory, and most of its scope, as
 /// [`crate::event::ToolState::bytes`] and [`crate::event::ScopeRow::bytes`] count.
 pub const INVENTORY_PART_BYTES_MAX: usize = 52 * 1024;
+/// Most items that any list is decoded to; what a list may hold is checked after.
+pub const LIST_MAX: usize = 256;
 
+// A list within its own bound can be decoded.
+const _: () = assert!(ARGS_MAX <= LIST_MAX && ROWS_MAX <= LIST_MAX);
 // A full argv, or a full chunk, must fit a frame with room for the rest of its
 // message, or the bounds above would be a lie.
 const _: () = assert!(ARG_BYTES_MAX <= ARGV_BYTES_MAX);

@@ -40,6 +40,7 @@ pub struct Run {
     /// The profile's name.
     pub tool: String,
     /// The vetted argv, program first, in its canonical form.
+    #[serde(deserialize_with = "crate::list::bounded")]
     pub argv: Vec<String>,
     /// Milliseconds until the tree is ended, 1 to one hour.
     pub timeout_ms: u32,

@@ -18,16 +18,20 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     if word.is_empty() || word.len() > WORD_BYTES_MAX {
         return None;
     }
-    let allowed = word.chars().count().div_euclid(3).max(1);
+    let length = word.chars().count();
+    let allowed = length.div_euclid(3).max(1);
     let mut best: Option<(usize, &'a str)> = None;
     for candidate in candidates {
         let body = candidate.trim_start_matches('-');
-        if body.len() > WORD_BYTES_MAX {
+        let body_length = body.chars().count();
+        // Each letter too many or too few is an edit: counting them is for the
+        // others only, or a list of long words would take its time.
+        if body.len() > WORD_BYTES_MAX || length.abs_diff(body_length) > allowed {
             continue;
         }
         let distance = edits(word, body);
         // A word that shares no letter was not meant.
-        let shares = distance < word.chars().count().max(body.chars().count());
+        let shares = distance < length.max(body_length);
         if shares && distance <= allowed && best.is_none_or(|(least, _)| distance < least) {
             best = Some((distance, candidate));
         }

@@ -45,7 +45,10 @@ pub(crate) fn sources(extensions: &[&str]) -> Result<Vec<Source>> {
         for entry in fs::read_dir(&dir).with_context(|| dir.display().to_string())? {
             let path = entry?.path();
             if path.is_dir() {
-                todo.push(path);
+                // What a build left behind is nobody's source.
+                if !path.ends_with("target") {
+                    todo.push(path);
+                }
                 continue;
             }
             let extension = path

@@ -46,13 +46,17 @@ pub(crate) fn intrusive_ipv6() -> Scope {
 
 /// A scope of these networks, allowed and denied.
 pub(crate) fn scope_of(allowed: &[&str], denied: &[&str]) -> Scope {
+    Scope::new(&config_of(allowed, denied)).unwrap()
+}
+
+/// The configuration of such a scope.
+pub(crate) fn config_of(allowed: &[&str], denied: &[&str]) -> ScopeConfig {
     let texts = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
-    let config = ScopeConfig {
+    ScopeConfig {
         allowed_networks: texts(allowed),
         denied_networks: texts(denied),
         ..ScopeConfig::default()
-    };
-    Scope::new(&config).unwrap()
+    }
 }
 
 /// A call with arguments as one text.

@@ -8,18 +8,28 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 use sandbox_profiles::profile::{Flag, ParameterKind, Repeat};
 use sandbox_profiles::vet::{self, Arguments, Call, ParamValue};
-use sandbox_profiles::{Profile, Scope};
+use sandbox_profiles::{Profile, Scope, ScopeConfig};
 
-use crate::bench::{intrusive, intrusive_ipv6, scope, scope_of};
-use crate::harmless::harm;
+use crate::bench::{config_of, intrusive_ipv6};
+use crate::ground::Ground;
+use crate::invariants;
 use crate::pools::{HOSTILE, POOLS, TARGETS, VALUES, tokens, vet};
 
-fn scopes() -> [Scope; 4] {
-    let denying = scope_of(
+/// Scopes, each beside a second reading of its configuration.
+fn scopes() -> Vec<(Scope, Ground)> {
+    let private = config_of(&["10.0.0.0/8", "fd00::/64"], &[]);
+    let denying = config_of(
         &["10.0.0.0/8", "fd00::/64"],
         &["10.0.0.2/31", "10.0.0.9/32", "fd00::3/128"],
     );
-    [scope(), intrusive(), intrusive_ipv6(), denying]
+    let plain = ScopeConfig::default();
+    let allowing = |config: &ScopeConfig| ScopeConfig {
+        allow_intrusive: true,
+        ..config.clone()
+    };
+    let configs = [allowing(&plain), allowing(&private), plain, denying];
+    let both = |config: &ScopeConfig| (Scope::new(config).unwrap(), Ground::new(config));
+    configs.iter().map(both).collect()
 }
 
 /// What a caller may add to a tool's own flags.
@@ -212,23 +222,14 @@ proptest! {
     #[test]
     fn accepted_calls_are_harmless_and_the_executor_agrees((tool, call) in call()) {
         let profile = POOLS[tool].profile;
-        for scope in scopes() {
+        for (scope, ground) in scopes() {
             match vet::vet(profile, &scope, &call) {
                 Ok(run) => {
-                    let wrong = harm(profile, &scope, &run);
-                    prop_assert!(wrong.is_none(), "{:?}", wrong);
-                    prop_assert!(scope.allows_intrusive() || !run.intrusive());
-                    if run.unresolved().is_none() {
-                        let again = vet::vet_argv(profile, &scope, run.argv());
-                        prop_assert!(again.is_ok(), "{:?}: {:?}", run.argv(), again);
-                        let again = again.unwrap();
-                        prop_assert_eq!(again.argv(), run.argv());
-                        prop_assert_eq!(again.needs(), run.needs());
-                        prop_assert_eq!(again.intrusive(), run.intrusive());
-                    }
+                    let check = invariants::accepted(profile, &scope, &ground, &run);
+                    prop_assert_eq!(check, Ok(()));
                 }
                 Err(refusal) => {
-                    prop_assert!(!refusal.remedy.is_empty() && !refusal.rule.is_empty());
+                    prop_assert_eq!(invariants::refused(&refusal), Ok(()), "{}", refusal);
                     if let Some(nearest) = refusal.nearest {
                         let mended = Call { arguments: Arguments::Tokens(nearest), ..call.clone() };
                         let verdict = vet::vet(profile, &scope, &mended);
@@ -258,11 +259,11 @@ proptest! {
             3 => argv.splice(at..=at, part).for_each(drop),
             _ => argv.splice(at..at, part).for_each(drop),
         }
-        for scope in scopes() {
+        for (scope, ground) in scopes() {
             let Ok(again) = vet::vet_argv(profile, &scope, &argv) else { continue };
             prop_assert_eq!(again.argv(), argv.as_slice());
-            let wrong = harm(profile, &scope, &again);
-            prop_assert!(wrong.is_none(), "{:?}", wrong);
+            let check = invariants::accepted(profile, &scope, &ground, &again);
+            prop_assert_eq!(check, Ok(()));
             prop_assert!(again.unresolved().is_none());
         }
     }

@@ -13,12 +13,15 @@
 )]
 
 mod bench;
+mod elements;
+mod ground;
+mod invariants;
 
 mod corpus;
 mod executor_side;
 mod forms;
 mod generated;
-mod harmless;
+mod judged;
 mod loading;
 mod meant;
 mod needs;

@@ -4,9 +4,11 @@ use std::net::IpAddr;
 
 use proptest::prelude::*;
 use sandbox_profiles::vet::{self, Arguments, Call, ParamValue};
-use sandbox_profiles::{Profile, Scope};
+use sandbox_profiles::{Profile, Scope, ScopeConfig};
 
-use crate::bench::{intrusive, scope, scope_of, tool};
+use crate::bench::{config_of, tool};
+use crate::ground::Ground;
+use crate::invariants;
 
 /// Settings as a careful caller writes them, most of them accepted.
 const SETTINGS: &[&str] = &[
@@ -225,43 +227,25 @@ pub(crate) fn any_call() -> impl Strategy<Value = Call> {
     )
 }
 
-fn scopes() -> Vec<Scope> {
-    vec![
-        scope(),
-        intrusive(),
-        scope_of(
+/// Scopes, each beside a second reading of its configuration.
+fn scopes() -> Vec<(Scope, Ground)> {
+    let configs = [
+        ScopeConfig::default(),
+        ScopeConfig {
+            allow_intrusive: true,
+            ..ScopeConfig::default()
+        },
+        config_of(
             &["10.0.0.0/8", "fd00::/64"],
             &["10.0.0.128/25", "10.0.1.7/32", "fd00::3/128"],
         ),
-    ]
+    ];
+    let both = |config: &ScopeConfig| (Scope::new(config).unwrap(), Ground::new(config));
+    configs.iter().map(both).collect()
 }
 
 fn profiles() -> [&'static Profile; 3] {
     [tool("nmap"), tool("ping"), tool("traceroute")]
-}
-
-/// Every spelling that may begin an element of an argument vector.
-fn is_listed(profile: &Profile, element: &str) -> bool {
-    let fixed = profile.fixed.iter().any(|fixed| fixed == element);
-    let families = [&profile.target.ipv4_flag, &profile.target.ipv6_flag];
-    fixed
-        || element == "--"
-        || families
-            .into_iter()
-            .flatten()
-            .any(|switch| switch == element)
-        || profile
-            .flags
-            .iter()
-            .any(|flag| element.starts_with(&flag.spelling))
-}
-
-/// The addresses and networks that an element holds, if it is a list of them.
-fn addresses(element: &str) -> Vec<sandbox_profiles::net::Network> {
-    element
-        .split(',')
-        .filter_map(|item| sandbox_profiles::net::Network::parse(item).ok())
-        .collect()
 }
 
 proptest! {
@@ -269,7 +253,7 @@ proptest! {
 
     #[test]
     fn vetting_is_total_and_deterministic(call in any_call()) {
-        for scope in scopes() {
+        for (scope, _) in scopes() {
             for profile in profiles() {
                 prop_assert_eq!(vet::vet(profile, &scope, &call), vet::vet(profile, &scope, &call));
             }
@@ -278,53 +262,21 @@ proptest! {
 
     #[test]
     fn what_is_accepted_is_harmless_and_a_fixpoint(call in any_call()) {
-        for scope in scopes() {
+        for (scope, ground) in scopes() {
             for profile in profiles() {
                 let Ok(run) = vet::vet(profile, &scope, &call) else { continue };
-                let argv = run.argv();
-                prop_assert_eq!(Some(argv[0].as_str()), profile.executable.to_str());
-                for (index, element) in argv.iter().enumerate().skip(1) {
-                    prop_assert!(!element.is_empty());
-                    prop_assert!(element.bytes().all(|byte| byte.is_ascii_graphic()), "{:?}", argv);
-                    prop_assert!(
-                        !element.starts_with('-') || is_listed(profile, element),
-                        "{:?}", argv
-                    );
-                    let networks = addresses(element);
-                    prop_assert!(
-                        !element.contains('/') || !networks.is_empty(),
-                        "a path: {:?}", argv
-                    );
-                    // A plain number is no address; everything else that reads as one
-                    // must lie in the scope. What is left out lies in the target.
-                    let exclusion = argv[index - 1] == "--exclude";
-                    for network in networks {
-                        let inside = scope.allowed_networks().iter().any(|net| net.contains(&network));
-                        prop_assert!(inside, "{} in {:?}", network, argv);
-                        if !exclusion && network.is_single() {
-                            prop_assert!(scope.admits(network.base()), "{} in {:?}", network, argv);
-                        }
-                    }
-                }
-                if run.unresolved().is_none() {
-                    let again = vet::vet_argv(profile, &scope, argv);
-                    prop_assert!(again.is_ok(), "{:?}: {:?}", argv, again);
-                    let again = again.unwrap();
-                    prop_assert_eq!(again.argv(), argv);
-                    prop_assert_eq!(again.needs(), run.needs());
-                    prop_assert_eq!(again.intrusive(), run.intrusive());
-                }
-                prop_assert!(scope.allows_intrusive() || !run.intrusive());
+                let check = invariants::accepted(profile, &scope, &ground, &run);
+                prop_assert!(check.is_ok(), "{:?}: {:?}", check, run.argv());
             }
         }
     }
 
     #[test]
     fn a_nearest_call_is_accepted(call in any_call()) {
-        for scope in scopes() {
+        for (scope, _) in scopes() {
             for profile in profiles() {
                 let Err(refusal) = vet::vet(profile, &scope, &call) else { continue };
-                prop_assert!(refusal.offending.bytes().all(|b| b == b' ' || b.is_ascii_graphic()));
+                prop_assert_eq!(invariants::refused(&refusal), Ok(()), "{}", refusal);
                 let Some(nearest) = refusal.nearest else { continue };
                 let mended = Call { arguments: Arguments::Tokens(nearest), ..call.clone() };
                 prop_assert!(vet::vet(profile, &scope, &mended).is_ok());
@@ -340,7 +292,7 @@ proptest! {
         let address = IpAddr::V4(std::net::Ipv4Addr::from(host | 0x0a00_0000));
         let named = Call { target: "web.lab.internal".to_owned(), ..call.clone() };
         let direct = Call { target: address.to_string(), ..call };
-        for scope in scopes() {
+        for (scope, _) in scopes() {
             for profile in profiles() {
                 let Ok(run) = vet::vet(profile, &scope, &named) else { continue };
                 let pinned = run.pin(profile, &scope, address);
@@ -360,7 +312,7 @@ proptest! {
         part in prop::option::of(fragment()),
         insert in any::<bool>(),
     ) {
-        for scope in scopes() {
+        for (scope, ground) in scopes() {
             for profile in profiles() {
                 let Ok(run) = vet::vet(profile, &scope, &call) else { continue };
                 let mut argv = run.argv().to_vec();
@@ -372,6 +324,8 @@ proptest! {
                 }
                 if let Ok(again) = vet::vet_argv(profile, &scope, &argv) {
                     prop_assert_eq!(again.argv(), argv.as_slice());
+                    let check = invariants::accepted(profile, &scope, &ground, &again);
+                    prop_assert!(check.is_ok(), "{:?}: {:?}", check, argv);
                 }
             }
         }
