@@ -309,8 +309,11 @@ fn knock(more: &str) -> String {
     let (head, _) = ping.split_once("[[flags]]").unwrap();
     let (_, confinement) = ping.split_once("[sandbox]").unwrap();
     let (confinement, _) = confinement.split_once("[[examples.accept]]").unwrap();
+    // How long a run lasts is said by ping's own flags.
+    let (confinement, rest) = confinement.split_once("[run.lasts]").unwrap();
+    let (_, output) = rest.split_once("[output]").unwrap();
     let head = head.replace("name = \"ping\"", "name = \"knock\"");
-    format!("{head}\n{more}\n[sandbox]{confinement}")
+    format!("{head}\n{more}\n[sandbox]{confinement}\n[output]{output}")
 }
 
 #[test]
