@@ -57,8 +57,7 @@ pub(super) fn read(root: Table<'_>, file: &str, text: &str) -> Option<Parsed> {
     let (orders, implied_ports) = (orders(&root, &flags), ports::implied(&root, &flags));
     let defaults = defaults(&root, &flags, &mut places);
     let run = run(&root, &flags, &defaults);
-    let required = required(&root, &flags);
-    let templates = templates(&root, &mut places);
+    let (required, templates) = (required(&root, &flags), templates(&root, &mut places));
     let hints = hints(&root);
     let aliases = root.plain_texts("aliases");
     let fixed = root.plain_texts("fixed");
