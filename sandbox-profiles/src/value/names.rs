@@ -11,6 +11,10 @@
 
 use super::{RefusalKind, ValueError};
 
+/// Most unlisted names of one list that are compared with the listed ones: who
+/// meant a listed one mistyped one, not all of them.
+const NAMES_COMPARED_MAX: usize = 3;
+
 /// Which names a list may hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -140,7 +144,8 @@ impl NameRule {
         let mut remedies = Vec::new();
         if !unknown.is_empty() {
             clauses.push("not in the profile's list");
-            match unknown.iter().find_map(|name| self.nearest(name)) {
+            let mut compared = unknown.iter().take(NAMES_COMPARED_MAX);
+            match compared.find_map(|name| self.nearest(name)) {
                 Some(meant) => remedies.push(format!(
                     "did you mean {meant}? unlisted names, \
                      patterns, paths and expressions are never accepted"
