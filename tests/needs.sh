@@ -20,7 +20,7 @@ can_venv() { python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info 
 
 # command:package
 demo_needs="cc:gcc nmap:nmap python3:python3"
-test_needs="$demo_needs c++:g++ make:make ping:iputils-ping nginx:nginx-light sshd:openssh-server
+test_needs="$demo_needs c++:g++ make:make ping:iputils-ping traceroute:traceroute nginx:nginx-light sshd:openssh-server
   dnsmasq:dnsmasq-base ip:iproute2 nft:nftables setpriv:util-linux nsenter:util-linux strace:strace
   tracepath:iputils-tracepath curl:curl dig:bind9-dnsutils openssl:openssl"
 

@@ -372,22 +372,11 @@ fn executor_config(dir: &Path, scope: &ScopeConfig, profiles: &[PathBuf]) -> Str
         .iter()
         .map(|path| path.display().to_string())
         .collect();
-    let mut security = toml::Table::new();
-    security.insert("allow_intrusive".into(), scope.allow_intrusive.into());
-    security.insert(
-        "allowed_networks".into(),
-        scope.allowed_networks.clone().into(),
-    );
-    security.insert(
-        "denied_networks".into(),
-        scope.denied_networks.clone().into(),
-    );
-    security.insert(
-        "allowed_suffixes".into(),
-        scope.allowed_suffixes.clone().into(),
-    );
-    security.insert("max_network_size".into(), scope.max_network_size.into());
-    security.insert("max_port_ranges".into(), scope.max_port_ranges.into());
+    // Every key by its own name: both sides read the same structure.
+    let security = toml::Table::try_from(scope).unwrap_or_else(|error| {
+        tracing::error!(%error, "the scope can't be written; the executor gets an empty one");
+        toml::Table::from_iter([("allowed_networks".into(), toml::Value::Array(Vec::new()))])
+    });
     let mut config = toml::Table::new();
     config.insert("mode".into(), "embedded".into());
     config.insert("profiles".into(), profiles.into());

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sandbox_profiles::nearest::nearest;
+use sandbox_profiles::scope::SCOPE_KEYS;
 use sandbox_profiles::{OwnerRule, Scope, ScopeConfig, ScopeError};
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
@@ -41,14 +42,8 @@ const KEYS: &[&str] = &[
     "security",
 ];
 const PEER_KEYS: &[&str] = &["uids", "gids"];
-const SECURITY_KEYS: &[&str] = &[
-    "allowed_networks",
-    "denied_networks",
-    "allowed_suffixes",
-    "allow_intrusive",
-    "max_network_size",
-    "max_port_ranges",
-];
+/// The table of tools' own scopes, within that of the scope.
+const TOOLS_KEY: &str = "tools";
 
 /// Why the file gives no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -312,12 +307,34 @@ fn check_keys(path: &Path, text: &str) -> Result<(), ConfigError> {
     };
     let table = DeTable::parse(text).map_err(syntax)?;
     check_table(path, text, table.get_ref(), KEYS)?;
-    for (name, keys) in [("peers", PEER_KEYS), ("security", SECURITY_KEYS)] {
-        if let Some(DeValue::Table(inner)) = table.get_ref().get(name).map(toml::Spanned::get_ref) {
-            check_table(path, text, inner, keys)?;
+    if let Some(peers) = inner(table.get_ref(), "peers") {
+        check_table(path, text, peers, PEER_KEYS)?;
+    }
+    let Some(security) = inner(table.get_ref(), "security") else {
+        return Ok(());
+    };
+    let keys: Vec<&str> = SCOPE_KEYS.iter().copied().chain([TOOLS_KEY]).collect();
+    check_table(path, text, security, &keys)?;
+    let tools = inner(security, TOOLS_KEY).into_iter().flatten();
+    for (_, own) in tools {
+        if let DeValue::Table(own) = own.get_ref() {
+            check_table(path, text, own, SCOPE_KEYS)?;
         }
     }
     Ok(())
+}
+
+/// The table of that name in another one.
+fn inner<'t, 'd>(table: &'t DeTable<'d>, name: &str) -> Option<&'t DeTable<'d>> {
+    match table.get(name)?.get_ref() {
+        DeValue::Table(inner) => Some(inner),
+        DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_)
+        | DeValue::Array(_) => None,
+    }
 }
 
 fn check_table(
@@ -380,6 +397,31 @@ mod tests {
                 "mode = \"embedded\"\n[security]\nalowed_networks = []",
                 "did you mean \"allowed_networks\"?",
                 "a typo in the scope would widen it",
+            ),
+            (
+                "mode = \"embedded\"\n[security.tools.nmap]\nallowed_port = []",
+                "executor.toml:3: unknown key \"allowed_port\"; did you mean \"allowed_ports\"?",
+                "a typo in a tool's own scope would widen it",
+            ),
+            (
+                "mode = \"embedded\"\n[security.tools.nmap.tools]\nping = 1",
+                "unknown key \"tools\"",
+                "a tool has no tools",
+            ),
+            (
+                "mode = \"embedded\"\n[security.tools.nmap]\nallowed_ports = [\"ssh\"]",
+                "tools.nmap.allowed_ports: \"ssh\" is no port; write",
+                "the scope's own check of a tool's own scope",
+            ),
+            (
+                "mode = \"embedded\"\n[security]\nallowed_ports = [22]",
+                "invalid type",
+                "a port is written as a text",
+            ),
+            (
+                "mode = \"embedded\"\n[security]\ntools = 1",
+                "invalid type",
+                "no table",
             ),
             (
                 "mode = \"embedded\"\n[peers]\nuid = [1]",

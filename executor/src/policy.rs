@@ -11,18 +11,14 @@ use std::time::Duration;
 
 use protocol::event::{RefusalKind, Refused};
 use protocol::request::Run;
-use sandbox_profiles::sandbox::RawUse;
-use sandbox_profiles::{Capability, Profile, VettedRun, vet};
+use sandbox_profiles::profile::{Requirement, Substitute};
+use sandbox_profiles::{Profile, VettedRun, vet};
 
 use crate::refusal;
 use crate::sandbox::caps::CapabilitySet;
 use crate::stream::Bounds;
 use crate::tools::{Confinement, Ready, Tool};
 use crate::{Executor, IcmpSockets};
-
-/// What to do where a tool needs raw or ICMP datagram sockets and has neither.
-pub(crate) const ICMP_REMEDY: &str = "run the executor in system mode with CAP_NET_RAW, or open \
-    ICMP datagram sockets to its group: sysctl -w net.ipv4.ping_group_range='0 2147483647'";
 
 /// A run that may start.
 #[derive(Debug)]
@@ -104,35 +100,42 @@ fn find<'a>(executor: &'a Executor, name: &str) -> Result<&'a Tool, Refused> {
     })
 }
 
-/// The capabilities of a run: what its call needs, if the executor holds it.
+/// The capabilities of a run: what its call needs and the executor holds.
 fn grant(
     executor: &Executor,
     profile: &Profile,
     vetted: &VettedRun,
 ) -> Result<CapabilitySet, Refused> {
-    let raw = CapabilitySet::of(&[Capability::NetRaw]);
-    let is_held = executor.held.covers(raw);
-    match profile.sandbox.raw {
-        RawUse::OrIcmpSocket if is_held => return Ok(raw),
-        RawUse::OrIcmpSocket if executor.icmp_sockets == IcmpSockets::Closed => {
-            return Err(refusal::new(
-                RefusalKind::CapabilityNotHeld,
-                "the executor doesn't hold CAP_NET_RAW, and the kernel doesn't open ICMP \
-                 datagram sockets to it",
-                ICMP_REMEDY,
-            ));
-        }
-        RawUse::OrIcmpSocket | RawUse::ByFlag | RawUse::Never => {}
-    }
-    for capability in vetted.needs() {
-        let is_listed = profile.capabilities.contains(capability);
-        if !(executor.held.covers(CapabilitySet::of(&[*capability])) && is_listed) {
-            return Err(refusal::not_vetted(
-                &vetted.refuse_without(profile, *capability),
-            ));
+    let mut granted = Vec::new();
+    for need in vetted.needs() {
+        match met(executor, profile, *need) {
+            Some(Way::Granted) => granted.push(need.capability),
+            Some(Way::Without) => {}
+            None => return Err(refusal::not_vetted(&vetted.refuse_without(profile, *need))),
         }
     }
-    Ok(CapabilitySet::of(vetted.needs()))
+    Ok(CapabilitySet::of(&granted))
+}
+
+/// How a run gets what it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// By the capability.
+    Granted,
+    /// By what does as well.
+    Without,
+}
+
+/// How this executor meets a need; nothing where it can't. What is held is
+/// given, since it shows more than what does as well; nothing is degraded.
+pub(crate) fn met(executor: &Executor, profile: &Profile, need: Requirement) -> Option<Way> {
+    let is_listed = profile.capabilities.contains(&need.capability);
+    let is_held = executor.held.covers(CapabilitySet::of(&[need.capability]));
+    match (need.or, executor.icmp_sockets) {
+        _ if is_listed && is_held => Some(Way::Granted),
+        (Substitute::IcmpSocket, IcmpSockets::Open) => Some(Way::Without),
+        (Substitute::IcmpSocket, IcmpSockets::Closed) | (Substitute::Nothing, _) => None,
+    }
 }
 
 /// What the broker asks for, as far as the profile allows it.

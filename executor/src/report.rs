@@ -9,7 +9,6 @@ use std::io;
 use std::process::ExitCode;
 
 use sandbox_profiles::Scope;
-use sandbox_profiles::net::Network;
 
 use crate::permits::Counts;
 use crate::{Executor, inventory};
@@ -74,26 +73,15 @@ fn write_report(executor: &Executor, out: &mut impl io::Write) -> io::Result<()>
 }
 
 fn write_scope(scope: &Scope, out: &mut impl io::Write) -> io::Result<()> {
-    let list = |networks: &[Network]| {
-        let texts: Vec<_> = networks.iter().map(ToString::to_string).collect();
-        if texts.is_empty() {
-            "none".to_owned()
-        } else {
-            texts.join(" ")
+    let general = scope.facts();
+    for fact in &general {
+        writeln!(out, "{:<18} {}", fact.key, fact.value)?;
+    }
+    for tool in scope.tools() {
+        let own = scope.for_tool(tool).facts();
+        for fact in own.iter().filter(|fact| !general.contains(fact)) {
+            writeln!(out, "{tool}: {:<18} {}", fact.key, fact.value)?;
         }
-    };
-    writeln!(out, "allowed        {}", list(scope.allowed_networks()))?;
-    writeln!(out, "denied         {}", list(scope.denied_networks()))?;
-    let intrusive = if scope.allows_intrusive() {
-        "allowed"
-    } else {
-        "refused"
-    };
-    writeln!(out, "intrusive      {intrusive}")?;
-    writeln!(
-        out,
-        "greatest       {} addresses, {} port ranges",
-        scope.network_size_max(),
-        scope.port_ranges_max()
-    )
+    }
+    Ok(())
 }

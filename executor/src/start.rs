@@ -31,7 +31,7 @@ use nix::sys::socket::{
 };
 use nix::sys::utsname::uname;
 use nix::unistd::{Gid, Pid, Uid, getppid};
-use sandbox_profiles::{LoadError, ProfileSet, load};
+use sandbox_profiles::{LoadError, ProfileSet, ScopeError, load};
 
 use crate::config::{Config, ConfigError, Mode};
 use crate::launch::Pad;
@@ -70,6 +70,9 @@ pub(crate) enum StartError {
     /// No profile at all.
     #[error("there is no profile in the configured directories")]
     NoProfiles,
+    /// The scope has a table for a tool that no profile describes.
+    #[error("[security]")]
+    Scope(#[from] ScopeError),
     /// Root was not given up.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -331,10 +334,10 @@ fn profiles(config: &Config, log: &Log) -> Result<ProfileSet, StartError> {
     }
     let set = loaded.profiles;
     if set.is_empty() {
-        Err(StartError::NoProfiles)
-    } else {
-        Ok(set)
+        return Err(StartError::NoProfiles);
     }
+    set.check_scope(&config.scope)?;
+    Ok(set)
 }
 
 /// Who serves: the configured user when started as root, else who we are.

@@ -228,9 +228,7 @@ impl Ready {
         let execution = around.execution(&program);
         let is_raw = match profile.sandbox.raw {
             RawUse::Never => false,
-            RawUse::ByFlag | RawUse::OrIcmpSocket => {
-                around.held.covers(CapabilitySet::of(&[Capability::NetRaw]))
-            }
+            RawUse::ByNeed => around.held.covers(CapabilitySet::of(&[Capability::NetRaw])),
         };
         let mut confine = |is_raw| confinement(profile, around.abi, execution, is_raw, opened);
         let plain = confine(false)?;

@@ -205,6 +205,19 @@ pub struct ToolState {
     pub profile_digest: [u8; 32],
 }
 
+/// One key of the scope that the executor enforces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScopeRow {
+    /// The tool that it holds for in place of the general one; empty: every other.
+    pub tool: String,
+    /// The configuration key.
+    pub key: String,
+    /// What it comes to, in one canonical spelling; a long one is cut.
+    pub value: String,
+    /// SHA-256 over key and whole value.
+    pub digest: [u8; 32],
+}
+
 /// What the executor is and can do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inventory {
@@ -223,9 +236,16 @@ pub struct Inventory {
     pub egress: String,
     /// Runs under way, and the most allowed.
     pub runs: (u32, u32),
-    /// Its tools.
+    /// Whether ICMP datagram sockets are open to it.
+    pub icmp_sockets: bool,
+    /// Its tools, as many as fit.
     #[serde(deserialize_with = "crate::list::bounded")]
     pub tools: Vec<ToolState>,
+    /// The scope that it enforces, as many rows as fit.
+    #[serde(deserialize_with = "crate::list::bounded")]
+    pub scope: Vec<ScopeRow>,
+    /// Rows of tools and scope that didn't fit.
+    pub rows_left_out: u32,
 }
 
 /// A well-formed message whose content is out of bounds.
@@ -240,6 +260,26 @@ pub enum EventError {
     /// A piece of output is larger than [`OUTPUT_CHUNK_BYTES`].
     #[error("a piece of output is larger than 65536 bytes")]
     Chunk,
+}
+
+impl ToolState {
+    /// Most bytes that it takes in a frame.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        [&self.name, &self.path, &self.version, &self.problem]
+            .iter()
+            .fold(48, |sum, text| sum.saturating_add(text.len()))
+    }
+}
+
+impl ScopeRow {
+    /// Most bytes that it takes in a frame.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        [&self.tool, &self.key, &self.value]
+            .iter()
+            .fold(48, |sum, text| sum.saturating_add(text.len()))
+    }
 }
 
 impl Event {
@@ -299,6 +339,12 @@ impl Inventory {
             text(&tool.path, TEXT_BYTES_MAX)?;
             text(&tool.version, TEXT_BYTES_MAX)?;
             text(&tool.problem, TEXT_BYTES_MAX)?;
+        }
+        rows(self.scope.len())?;
+        for row in &self.scope {
+            text(&row.tool, NAME_BYTES_MAX)?;
+            text(&row.key, NAME_BYTES_MAX)?;
+            text(&row.value, TEXT_BYTES_MAX)?;
         }
         text(&self.mode, NAME_BYTES_MAX)?;
         text(&self.kernel, TEXT_BYTES_MAX)?;

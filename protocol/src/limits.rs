@@ -30,6 +30,9 @@ pub const OUTPUT_KEPT_BYTES_MAX: u32 = 64 * 1024 * 1024;
 pub const TIMEOUT_MS_MAX: u32 = 3_600_000;
 /// Most rows of any list in an event (tools, capabilities, limits).
 pub const ROWS_MAX: usize = 256;
+/// Most bytes of the tools of an inventory, and most of its scope, as
+/// [`crate::event::ToolState::bytes`] and [`crate::event::ScopeRow::bytes`] count.
+pub const INVENTORY_PART_BYTES_MAX: usize = 52 * 1024;
 /// Most items that any list is decoded to; what a list may hold is checked after.
 pub const LIST_MAX: usize = 256;
 
@@ -41,3 +44,8 @@ const _: () = assert!(ARG_BYTES_MAX <= ARGV_BYTES_MAX);
 const _: () = assert!(ARGV_BYTES_MAX + ARGS_MAX * 3 + 1024 <= FRAME_BYTES_MAX);
 const _: () = assert!(OUTPUT_CHUNK_BYTES + 64 <= FRAME_BYTES_MAX);
 const _: () = assert!(TEXT_BYTES_MAX * 5 <= FRAME_BYTES_MAX);
+// Both parts of an inventory, its other texts and its capabilities.
+const _: () = assert!(
+    INVENTORY_PART_BYTES_MAX * 2 + TEXT_BYTES_MAX + (ROWS_MAX + 2) * (NAME_BYTES_MAX + 2)
+        <= FRAME_BYTES_MAX
+);

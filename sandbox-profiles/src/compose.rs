@@ -40,7 +40,9 @@ pub(crate) fn check(profile: &Profile, settings: &Settings) -> Result<(), Troubl
 fn check_orders(profile: &Profile, settings: &Settings) -> Result<(), Trouble> {
     for order in &profile.orders {
         let value = |id: FlagId| settings.get(&id).and_then(Value::magnitude);
-        let (Some(low), Some(high)) = (value(order.low), value(order.high)) else {
+        let absent = |id: FlagId| profile.flag(id)?.absent;
+        let high = value(order.high).or(absent(order.high));
+        let (Some(low), Some(high)) = (value(order.low), high) else {
             continue;
         };
         if low > high {

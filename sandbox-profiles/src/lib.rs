@@ -50,6 +50,7 @@ mod aim;
 mod parameters;
 
 mod compose;
+mod lasts;
 
 mod grammar;
 mod words;

@@ -36,8 +36,11 @@ pub const PARAMETER_ITEMS_MAX: usize = 256;
 /// Most addresses that one name may resolve to and still be pinned.
 pub const ANSWERS_MAX: usize = 64;
 
-/// Most networks, and most suffixes, that one scope may list of each kind.
+/// Most networks, suffixes and items of a port list that one scope may list of each kind.
 pub const SCOPE_ENTRIES_MAX: usize = 256;
+
+/// Most tools that may have a scope of their own.
+pub const SCOPE_TOOLS_MAX: usize = 64;
 
 /// Largest `max_network_size` that a scope may set, in addresses.
 pub const NETWORK_SIZE_MAX: u32 = 65_536;

@@ -9,7 +9,7 @@ use crate::call::{Arguments, ParamValue};
 use crate::grammar::{self, Reading, Settings, Trouble, bad_value};
 use crate::limits::{PARAMETER_ITEMS_MAX, PARAMETERS_MAX};
 use crate::nearest::nearest;
-use crate::profile::{Flag, Form, Parameter, ParameterKind, ParameterTarget, Profile};
+use crate::profile::{ChoiceWord, Flag, Form, Parameter, ParameterKind, ParameterTarget, Profile};
 use crate::refusal::Refusal;
 use crate::scope::Scope;
 use crate::value::{PortList, Value, ValueType};
@@ -132,6 +132,8 @@ fn flag_value(
     if let ValueType::Switch = &flag.value {
         return match value {
             ParamValue::Flag(on) => Ok(on.then_some(Value::Switch)),
+            ParamValue::Text(text) if text == "true" => Ok(Some(Value::Switch)),
+            ParamValue::Text(text) if text == "false" => Ok(None),
             ParamValue::Integer(_) | ParamValue::Text(_) | ParamValue::List(_) => {
                 Err(mistyped(parameter, value, "true or false"))
             }
@@ -152,11 +154,39 @@ fn flag_value(
     if matches!(value, ParamValue::List(_)) && !takes_list(&flag.value) {
         return Err(mistyped(parameter, value, &flag.value.described()));
     }
-    checked(parameter, &text)?;
-    flag.value
-        .parse(&text, scope)
+    let parsed = checked(parameter, &text).and_then(|()| {
+        flag.value
+            .parse(&text, scope)
+            .map_err(|error| named(parameter, *bad_value(flag, &text, error, 0, 0).refusal))
+    });
+    parsed
         .map(Some)
-        .map_err(|error| named(parameter, *bad_value(flag, &text, error, 0, 0).refusal))
+        .map_err(|refusal| respelled(scope, parameter, flag, &text).unwrap_or(refusal))
+}
+
+/// The refusal of a value that only has to be written in another way.
+fn respelled(scope: &Scope, parameter: &Parameter, flag: &Flag, text: &str) -> Option<Refusal> {
+    let remedy = if let Some(write) = flag.meant_by(text) {
+        match write.as_slice() {
+            [one] if one.starts_with(&flag.spelling) => {
+                format!("give {}", one.strip_prefix(&flag.spelling).unwrap_or(one))
+            }
+            words => format!("leave it out, and write {} in extra_args", words.join(" ")),
+        }
+    } else {
+        let words: Vec<&str> = text
+            .split([' ', '\t', ','])
+            .filter(|word| !word.is_empty())
+            .collect();
+        // Digits after digits would be another number.
+        let unit = words.get(1)?.starts_with(|ch: char| !ch.is_ascii_digit());
+        let whole = [Some(words.join(",")), unit.then(|| words.concat())];
+        let mut fitting = whole.into_iter().flatten();
+        let whole = fitting.find(|whole| flag.value.parse(whole, scope).is_ok())?;
+        format!("give {whole}, without blanks")
+    };
+    let message = format!("{}: not an accepted value", parameter.name);
+    Some(Refusal::new(&flag.rule, message, text, remedy))
 }
 
 const fn takes_list(kind: &ValueType) -> bool {
@@ -205,11 +235,9 @@ fn items(
         let ParamValue::Text(text) = item else {
             return Err(mistyped(parameter, item, &flag.value.described()));
         };
-        // One space after the colon is how people write header fields.
-        let text = text.replacen(": ", ":", 1);
-        checked(parameter, &text)?;
-        let refuse = |error| named(parameter, *bad_value(flag, &text, error, 0, 0).refusal);
-        let Value::Items(more) = flag.value.parse(&text, scope).map_err(refuse)? else {
+        checked(parameter, text)?;
+        let refuse = |error| named(parameter, *bad_value(flag, text, error, 0, 0).refusal);
+        let Value::Items(more) = flag.value.parse(text, scope).map_err(refuse)? else {
             return Err(mistyped(parameter, item, &flag.value.described()));
         };
         let Value::Items(all) = flag.value.collect(collected, more).map_err(refuse)? else {
@@ -222,13 +250,19 @@ fn items(
 
 fn count(parameter: &Parameter, value: &ParamValue, max: u8) -> Result<Option<Value>, Refusal> {
     let expected = format!("a whole number from 0 to {max}");
-    let ParamValue::Integer(number) = value else {
-        return Err(mistyped(parameter, value, &expected));
+    let number = match value {
+        ParamValue::Integer(number) => u8::try_from(*number).ok(),
+        // As other numbers, also as its text; a sign or a leading zero is none.
+        ParamValue::Text(text) => text
+            .parse()
+            .ok()
+            .filter(|number: &u8| number.to_string() == *text),
+        ParamValue::Flag(_) | ParamValue::List(_) => None,
     };
-    match u8::try_from(*number) {
-        Ok(0) => Ok(None),
-        Ok(count) if count <= max => Ok(Some(Value::Count(count))),
-        Ok(_) | Err(_) => Err(mistyped(parameter, value, &expected)),
+    match number {
+        Some(0) => Ok(None),
+        Some(count) if count <= max => Ok(Some(Value::Count(count))),
+        Some(_) | None => Err(mistyped(parameter, value, &expected)),
     }
 }
 
@@ -289,11 +323,26 @@ fn read_words(
             ParamValue::Text(text) => words.iter().find(|word| word.word == *text),
             ParamValue::Flag(_) | ParamValue::Integer(_) | ParamValue::List(_) => None,
         };
-        let word = word.ok_or_else(|| mistyped(parameter, item, &expected()))?;
+        let word = word.ok_or_else(|| match meant_word(words, item) {
+            Some(meant) => mistyped(parameter, item, &format!("{meant}: {}", expected())),
+            None => mistyped(parameter, item, &expected()),
+        })?;
         tokens.extend(word.args.iter().cloned());
     }
     grammar::read(profile, scope, &tokens)
         .map_err(|Trouble { refusal, .. }| named(parameter, *refusal))
+}
+
+/// The word of a choice that was probably meant: by its own arguments, or by spelling.
+fn meant_word<'w>(words: &'w [ChoiceWord], item: &ParamValue) -> Option<&'w str> {
+    let ParamValue::Text(text) = item else {
+        return None;
+    };
+    let mut fitting = words
+        .iter()
+        .filter(|word| word.args.as_slice() == std::slice::from_ref(text));
+    let by_args = fitting.next().map(|word| word.word.as_str());
+    by_args.or_else(|| nearest(text, words.iter().map(|word| word.word.as_str())))
 }
 
 fn mistyped(parameter: &Parameter, value: &ParamValue, expected: &str) -> Refusal {
@@ -394,7 +443,7 @@ fn word_kind(words: &[String], intrusive: &[String]) -> ParameterKind {
     }
     let words = words
         .iter()
-        .map(|word| crate::profile::ChoiceWord {
+        .map(|word| ChoiceWord {
             word: word.clone(),
             description: String::new(),
             args: Vec::new(),

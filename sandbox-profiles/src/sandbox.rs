@@ -50,13 +50,10 @@ pub struct Sandbox {
 pub enum RawUse {
     /// Not at all; a run is never granted `CAP_NET_RAW`.
     Never,
-    /// When a flag needs it: the run is granted `CAP_NET_RAW` exactly when
-    /// [`crate::vet::VettedRun::needs`] lists it.
-    ByFlag,
-    /// The run is granted `CAP_NET_RAW` where the executor holds it. Elsewhere it
-    /// runs only where the kernel opens ICMP datagram sockets to it
-    /// (`net.ipv4.ping_group_range`), and is refused otherwise.
-    OrIcmpSocket,
+    /// When the call needs it: the run is granted `CAP_NET_RAW` when
+    /// [`crate::vet::VettedRun::needs`] lists it and the executor holds it. Where
+    /// it isn't held, the run gets by with what does as well, or is refused.
+    ByNeed,
 }
 
 /// A path and why the tool needs it.
@@ -132,6 +129,8 @@ const SOCKET_NAMES: &[(&str, i32, i32, &[i32])] = &[
     ("inet6/dgram/icmp", AF_INET6, SOCK_DGRAM, &[IPPROTO_ICMPV6]),
     ("inet/raw/icmp", AF_INET, SOCK_RAW, &[IPPROTO_ICMP]),
     ("inet6/raw/icmp", AF_INET6, SOCK_RAW, &[IPPROTO_ICMPV6]),
+    ("inet/raw/tcp", AF_INET, SOCK_RAW, &[IPPROTO_TCP]),
+    ("inet6/raw/tcp", AF_INET6, SOCK_RAW, &[IPPROTO_TCP]),
     ("inet/raw/raw", AF_INET, SOCK_RAW, &[IPPROTO_RAW]),
     ("inet6/raw/raw", AF_INET6, SOCK_RAW, &[IPPROTO_RAW]),
     ("netlink/raw/route", AF_NETLINK, SOCK_RAW, &[NETLINK_ROUTE]),

@@ -4,8 +4,9 @@
 //! involved, nothing is expanded. Comments are not: a `#` is refused instead of
 //! silently cutting the text.
 //!
-//! Invariants: what [`arguments`] gives is printable ASCII without white space,
-//! not empty, and within the bounds of [`crate::limits`].
+//! Invariants: what [`arguments`] gives is printable ASCII without white space
+//! (but for the one blank in `Name: value`), not empty, and within the bounds of
+//! [`crate::limits`].
 
 use crate::call::Arguments;
 use crate::limits::{ARG_TOKENS_MAX, EXTRA_ARGS_BYTES_MAX};
@@ -112,18 +113,30 @@ fn check_token(token: &str) -> Result<(), Refusal> {
     let Some(ch) = token.chars().find(|ch| !ch.is_ascii_graphic()) else {
         return Ok(());
     };
+    if is_header_field(token) {
+        return Ok(());
+    }
     let what = if ch == ' ' || ch == '\t' {
         "white space"
     } else {
         "a control character"
     };
-    let remedy = if token.contains(": ") {
-        "leave out the space after the colon; no value holds white space"
-    } else {
-        "give each flag and each value as an argument of its own"
-    };
+    let remedy = "give each flag and each value as an argument of its own";
     let message = format!("{what} inside an argument");
     Err(Refusal::new("ARG3", message, token, remedy))
+}
+
+/// Whether the only white space is the one blank that people write after the
+/// colon of an HTTP header field. Values that are no header fields refuse it.
+fn is_header_field(token: &str) -> bool {
+    token.split_once(": ").is_some_and(|(name, value)| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        !name.is_empty()
+            && !name.starts_with('-')
+            && name.bytes().all(plain)
+            && !value.is_empty()
+            && value.bytes().all(|byte| byte.is_ascii_graphic())
+    })
 }
 
 /// The word of the text that holds the character; the text itself if blanks are at fault.

@@ -34,7 +34,7 @@ const DENIED: &str = "10.66.0.41";
 const OUTSIDE: &str = "10.77.0.1";
 const PORT: u16 = 8000;
 
-const CASES: [Case; 4] = [
+const CASES: [Case; 5] = [
     Case {
         tool: "nmap",
         args: &["-sT", "-p", "8000"],
@@ -89,6 +89,18 @@ const CASES: [Case; 4] = [
             &["@10.77.0.1"],
             &["+trace"],
             &["-q", "www.example.com"],
+        ],
+    },
+    Case {
+        tool: "traceroute",
+        args: &["-m", "3", "-q", "1", "-w", "1"],
+        files: &[&["-M", "/tmp/x.so"], &["-O", "/etc/passwd"]],
+        intrusive: &[
+            &["-A"],
+            &["-g", "10.77.0.1"],
+            &["-s", "10.77.0.1"],
+            &["--fwmark=1"],
+            &["65000"],
         ],
     },
 ];

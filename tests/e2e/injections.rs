@@ -53,7 +53,7 @@ fn forms(tools: &BTreeSet<String>) -> Result<Vec<Form>> {
             });
         }
     }
-    for tool in ["nmap", "ping"] {
+    for tool in ["curl", "dig", "nmap", "ping", "traceroute"] {
         ensure!(
             forms.iter().any(|form| form.tool == tool),
             "{tool} is there: {tools:?}"

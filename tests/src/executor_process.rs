@@ -70,6 +70,15 @@ impl Options {
         }
     }
 
+    /// With more of a scope, as `executor.toml` has it.
+    #[must_use]
+    pub fn security(self, keys: &str) -> Self {
+        Self {
+            security: keys.to_owned(),
+            ..self
+        }
+    }
+
     /// With the profiles of a directory.
     #[must_use]
     pub fn profiles(self, dir: &Path) -> Self {

@@ -26,10 +26,13 @@ pub mod raw_peer;
 
 pub mod names;
 
+pub mod path;
+
 pub mod lab;
 
 pub mod services;
 
+pub mod touched;
 pub mod trap;
 
 pub mod responder;

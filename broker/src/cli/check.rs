@@ -1,7 +1,7 @@
 //! `mantlet check`: is the configuration right, and what does it come to.
 //!
-//! What it is: every key with its value and who set it, the profiles, the scope,
-//! and whether the executor enforces the same.
+//! What it is: every key with its value and who set it, the profiles, and the scope
+//! of both sides, with their differences ([`super::sides`]).
 //! What it is not: a look at the host; that is `mantlet doctor`.
 //!
 //! Invariants: it ends with 0 only if nothing is wrong and both sides agree.
@@ -10,11 +10,14 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use clap::Args;
+use protocol::event::Inventory;
 use serde_json::{Value, json};
 
+use super::sides::Sides;
 use super::start::{Logs, Ready, ready, runtime};
 use super::{Exit, complain, print};
 use crate::config::keys::{KEYS, Kind, Preset};
+use crate::config::{Layers, Source};
 
 /// Arguments of `mantlet check`.
 #[derive(Debug, Args)]
@@ -27,11 +30,19 @@ pub struct CheckArgs {
     keys: bool,
 }
 
-/// What the executor enforces, beside what the broker does.
-struct Sides {
-    profiles: bool,
-    scope: bool,
-    error: Option<String>,
+/// What came of asking the executor.
+struct Answer {
+    mode: &'static str,
+    same_profiles: bool,
+    same_scope: bool,
+    /// What it told of itself, or why it didn't.
+    inventory: Result<Inventory, String>,
+}
+
+impl Answer {
+    const fn agrees(&self) -> bool {
+        self.same_profiles && self.same_scope && self.inventory.is_ok()
+    }
 }
 
 /// Runs the command.
@@ -47,85 +58,112 @@ pub fn command(config: Option<&Path>, args: &CheckArgs) -> Exit {
 
 fn check(config: Option<&Path>, args: &CheckArgs) -> Result<Exit, Exit> {
     let ready = ready(config, Logs::Person)?;
-    let (layers, file) = (ready.settings.layers.clone(), ready.settings.file.clone());
-    let values: Vec<_> = layers
-        .iter()
-        .map(|(key, set, source)| (key.path, set.to_string(), source.to_string()))
-        .collect();
-    let names: Vec<_> = ready
-        .profiles
-        .iter()
-        .map(|profile| profile.name.clone())
-        .collect();
-    let errors = ready.profile_errors.clone();
-    let sides = compare(ready)?;
-    let agreed = sides.profiles && sides.scope && sides.error.is_none();
+    let file = ready.settings.file.as_ref();
     let file = file.map(|file| file.display().to_string());
+    let values = values(&ready.settings.layers);
+    let (profiles, scope) = (ready.profiles.clone(), ready.settings.scope.clone());
+    let errors = ready.profile_errors.clone();
+    let answer = ask(ready)?;
+    let sides = Sides::new(&scope, &profiles, answer.inventory.as_ref().ok());
+    let names: Vec<_> = profiles.iter().map(|profile| &profile.name).collect();
     if args.json {
         let values: serde_json::Map<_, _> = values
             .into_iter()
-            .map(|(path, value, source)| {
-                (path.to_owned(), json!({"value": value, "source": source}))
-            })
+            .map(|(path, value, source)| (path, json!({"value": value, "source": source})))
             .collect();
-        let executor = json!({ "same_profiles": sides.profiles, "same_scope": sides.scope, "error": sides.error });
+        let executor = json!({ "mode": answer.mode, "same_profiles": answer.same_profiles,
+            "same_scope": answer.same_scope, "error": answer.inventory.as_ref().err() });
         let all = json!({ "file": file, "values": Value::Object(values), "profiles": names,
-            "profile_errors": errors, "executor": executor });
+            "profile_errors": errors, "executor": executor, "sides": sides.json() });
         print(&format!("{all:#}\n"));
     } else {
-        let mut text = format!(
-            "file      {}\n",
-            file.as_deref().unwrap_or("none; built-in values")
-        );
+        let file = file.as_deref().unwrap_or("none; built-in values");
+        let mut text = format!("file      {file}\n");
         for (path, value, source) in values {
             text.push_str(&format!("{path:<30} {value}  ({source})\n"));
         }
+        let names: Vec<_> = names.iter().map(|name| name.as_str()).collect();
         text.push_str(&format!("profiles  {}\n", names.join(", ")));
-        text.push_str(&format!("executor  {}\n", verdict(&sides)));
+        text.push_str(&format!("executor  {}\n", verdict(&answer)));
+        text.push_str(&sides.text());
         print(&text);
         for error in &errors {
             complain(error);
         }
     }
-    Ok(if errors.is_empty() && agreed {
+    Ok(if errors.is_empty() && answer.agrees() {
         Exit::Done
     } else {
         Exit::Failed
     })
 }
 
-fn verdict(sides: &Sides) -> String {
-    match (&sides.error, sides.profiles, sides.scope) {
-        (Some(error), _, _) => error.clone(),
-        (None, true, true) => "enforces the same profiles and scope".into(),
-        (None, false, true) => "enforces other profiles than the broker; its own decide".into(),
-        (None, true, false) => "enforces another scope than the broker; its own decides".into(),
-        (None, false, false) => "enforces other profiles and another scope; its own decide".into(),
+/// Each key with its value and who set it; the tools' own scopes last.
+fn values(layers: &Layers) -> Vec<(String, String, String)> {
+    let general = layers
+        .iter()
+        .map(|(key, set, source)| (key.path.to_owned(), set.to_string(), source.to_string()));
+    let own = layers.tool_scopes().iter().flat_map(|(tool, values)| {
+        values.iter().map(move |(path, set)| {
+            let name = path.strip_prefix("security.").unwrap_or(path);
+            let path = format!("security.tools.{tool}.{name}");
+            (path, set.to_string(), Source::File.to_string())
+        })
+    });
+    general.chain(own).collect()
+}
+
+fn verdict(answer: &Answer) -> String {
+    let mode = answer.mode;
+    match (&answer.inventory, answer.same_profiles, answer.same_scope) {
+        (Err(error), _, _) if mode == "embedded" => format!(
+            "embedded, does not answer: {error}; it is started from this configuration, so its scope would be the one below"
+        ),
+        (Err(error), _, _) => {
+            format!("{mode}, does not answer: {error}; below is the broker's side")
+        }
+        (Ok(_), true, true) => format!("{mode}, enforces the same profiles and scope"),
+        (Ok(_), false, true) => {
+            format!("{mode}, enforces other profiles than the broker; its own decide")
+        }
+        (Ok(_), true, false) => {
+            format!("{mode}, enforces another scope than the broker; its own decides")
+        }
+        (Ok(_), false, false) => {
+            format!("{mode}, enforces other profiles and another scope; its own decide")
+        }
     }
 }
 
-fn compare(ready: Ready) -> Result<Sides, Exit> {
+fn ask(ready: Ready) -> Result<Answer, Exit> {
     let runtime = runtime()?;
     let (profiles, scope) = (ready.profiles.digest(), ready.settings.scope.digest());
-    let sides = runtime.block_on(async {
+    let answer = runtime.block_on(async {
         let engine = ready.engine()?;
-        let sides = match engine.executor().open().await {
-            Ok(connection) => Sides {
-                profiles: connection.welcome().profiles_digest == profiles,
-                scope: connection.welcome().scope_digest == scope,
-                error: None,
-            },
-            Err(error) => Sides {
-                profiles: false,
-                scope: false,
-                error: Some(error.message),
-            },
+        let executor = engine.executor();
+        let mut answer = Answer {
+            mode: executor.mode(),
+            same_profiles: false,
+            same_scope: false,
+            inventory: Err(String::new()),
+        };
+        answer.inventory = match executor.open().await {
+            Ok(connection) => {
+                let welcome = connection.welcome();
+                answer.same_profiles = welcome.profiles_digest == profiles;
+                answer.same_scope = welcome.scope_digest == scope;
+                match connection.inspect().await {
+                    Ok(inventory) => Ok(inventory),
+                    Err(error) => Err(executor.worded(&error).await.message),
+                }
+            }
+            Err(error) => Err(error.message),
         };
         engine.stop().await;
-        Ok(sides)
+        Ok(answer)
     });
     runtime.shutdown_background();
-    sides
+    answer
 }
 
 /// A configuration file with every key, its meaning and its default.
@@ -163,13 +201,23 @@ pub fn example() -> String {
         let written = writeln!(text, "{entry} = {value}");
         debug_assert!(written.is_ok(), "a String takes all that is written to it");
     }
+    text.push_str(OWN_SCOPE);
     text
 }
+
+/// How a tool gets a scope of its own.
+const OWN_SCOPE: &str = "
+# A tool can have a scope of its own: any key of [security] given here holds for it in
+# place of the general one; the denied lists add to the general ones.
+# [security.tools.nmap]
+# allowed_networks = [\"10.66.0.0/24\"]
+# allowed_ports = [\"22\", \"80\", \"443\", \"8000-8100\"]
+# allow_intrusive = false
+";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Layers;
 
     #[test]
     fn the_printed_example_is_a_configuration_that_changes_nothing() {
@@ -177,6 +225,14 @@ mod tests {
         layers
             .lay_file(Path::new("example.toml"), &example())
             .unwrap();
+        let own: Vec<&str> = OWN_SCOPE
+            .lines()
+            .filter_map(|line| line.strip_prefix("# "))
+            .filter(|line| line.contains('=') || line.starts_with('['))
+            .collect();
+        let own = own.join("\n");
+        let read = Layers::built_in().lay_file(Path::new("own.toml"), &own);
+        assert!(read.is_ok(), "{read:?}");
         let built_in = Layers::built_in();
         for ((key, value, _), (_, expected, _)) in layers.iter().zip(built_in.iter()) {
             assert_eq!(value, expected, "{}", key.path);

@@ -147,10 +147,9 @@ async fn ask(ready: Ready, findings: &mut Vec<Finding>) -> Result<(), Exit> {
                 Finding::good("broker and executor have the same profiles and scope")
             } else {
                 let what = "broker and executor differ in profiles or scope; the executor's decide";
-                Finding::limited(
-                    what,
-                    "run `mantlet check`, make the files agree and restart the executor",
-                )
+                let remedy = "`mantlet check` shows each difference; make the files agree and \
+                     restart the executor";
+                Finding::limited(what, remedy)
             });
             match connection.inspect().await {
                 Ok(inventory) => Ok(inventory),
@@ -188,12 +187,23 @@ fn tell(
         .iter()
         .any(|name| name == "CAP_NET_RAW");
     findings.push(if raw {
-        Finding::good("CAP_NET_RAW is held: SYN, UDP and OS scans work")
+        Finding::good("CAP_NET_RAW is held: SYN, UDP and OS scans and traceroute's TCP method work")
     } else {
-        let what = "CAP_NET_RAW is not held: SYN, UDP and OS scans are refused; connect scans work";
+        let what = "CAP_NET_RAW is not held: SYN, UDP and OS scans and traceroute's TCP method are \
+                    refused; connect scans and traceroute's UDP method work";
         Finding::limited(
             what,
             "install the system executor and set executor.mode = \"system\"",
+        )
+    });
+    findings.push(if inventory.icmp_sockets {
+        Finding::good("ICMP datagram sockets are open to the executor: ping works without CAP_NET_RAW")
+    } else if raw {
+        Finding::good("ICMP datagram sockets are closed; CAP_NET_RAW stands in for them")
+    } else {
+        Finding::limited(
+            "ICMP datagram sockets are closed to the executor: ping is refused",
+            "sysctl -w net.ipv4.ping_group_range='0 2147483647', or run the system executor with CAP_NET_RAW",
         )
     });
     for tool in &inventory.tools {
@@ -203,7 +213,12 @@ fn tell(
         findings.push(if tool.problem.is_empty() {
             Finding::good(format!("{} {} ({})", tool.name, tool.version, tool.path))
         } else {
-            let remedy = format!("apt-get install {package}, then restart the executor");
+            // A tool that has said its version is there; what it lacks is said with its problem.
+            let remedy = if tool.version.is_empty() {
+                format!("apt-get install {package}, then restart the executor")
+            } else {
+                "then restart the executor".to_owned()
+            };
             Finding::limited(format!("{} can't run: {}", tool.name, tool.problem), remedy)
         });
     }

@@ -11,6 +11,7 @@ pub mod run;
 pub mod vet;
 pub mod tools;
 pub mod check;
+mod sides;
 pub mod doctor;
 
 use std::io::Write as _;

@@ -70,7 +70,18 @@ pub fn ready(config: Option<&Path>, logs: Logs) -> Result<Ready, Exit> {
     }
     // The broker's copy only decides early: the executor checks ownership of its own.
     let loaded = load::installed(&settings.profiles, OwnerRule::Unchecked);
-    let profile_errors: Vec<_> = loaded.errors.iter().map(ToString::to_string).collect();
+    let mut profile_errors: Vec<_> = loaded.errors.iter().map(ToString::to_string).collect();
+    if let Err(error) = loaded.profiles.check_scope(&settings.scope) {
+        let place = settings.file.as_ref().map(|file| file.display());
+        let place = place.map_or_else(String::new, |file| format!("{file}: "));
+        let error = format!("{place}security.{error}");
+        // A profile that didn't load may be the one that the table is for.
+        if profile_errors.is_empty() {
+            complain(&error);
+            return Err(Exit::Usage);
+        }
+        profile_errors.push(error);
+    }
     for error in &profile_errors {
         tracing::error!("{error}");
     }

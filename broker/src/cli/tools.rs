@@ -61,7 +61,7 @@ fn tool_json(profile: &Profile) -> Value {
             let needs: Vec<_> = flag
                 .needs
                 .iter()
-                .map(|need| need.capability.as_str())
+                .map(|need| need.what.to_string())
                 .collect();
             json!({ "flag": flag.spelling, "aliases": flag.aliases, "summary": flag.summary,
                 "intrusive": flag.intrusive, "needs": needs })
@@ -75,6 +75,7 @@ fn tool_json(profile: &Profile) -> Value {
         "executable": profile.executable,
         "installed": profile.executable.exists(),
         "package": profile.package,
+        "needs": profile.needs.iter().map(|need| need.what.to_string()).collect::<Vec<_>>(),
         "timeout_sec": profile.run.timeout.as_secs(),
         "templates": templates,
         "flags": flags,
@@ -91,6 +92,9 @@ fn tool_text(profile: &Profile) -> String {
                 "  not installed: {path} is missing; apt-get install {package}"
             )?;
         }
+        for need in &profile.needs {
+            writeln!(text, "  needs {}: {}", need.what, need.reason)?;
+        }
         for template in &profile.templates {
             let args = template.args.join(" ");
             writeln!(
@@ -105,7 +109,7 @@ fn tool_text(profile: &Profile) -> String {
                 marks.push_str(" [intrusive]");
             }
             for need in &flag.needs {
-                write!(marks, " [{}]", need.capability)?;
+                write!(marks, " [{}]", need.what)?;
             }
             writeln!(text, "  {:<20} {}{marks}", flag.spelling, flag.summary)?;
         }

@@ -206,7 +206,7 @@ fn verdict_json(verdict: &Result<Vetted<'_>, CallError>) -> Value {
             "verdict": "accept",
             "argv": vetted.run.argv(),
             "targets": vetted.targets(),
-            "needs": vetted.run.needs().iter().map(|need| need.as_str()).collect::<Vec<_>>(),
+            "needs": needs(vetted),
             "intrusive": vetted.run.intrusive(),
             "unresolved": vetted.run.unresolved(),
             "resolved": vetted.resolved,
@@ -214,6 +214,11 @@ fn verdict_json(verdict: &Result<Vetted<'_>, CallError>) -> Value {
         }),
         Err(error) => refuse_json(error),
     }
+}
+
+/// What the executor must have: a capability, or what does as well.
+fn needs(vetted: &Vetted<'_>) -> Vec<String> {
+    vetted.run.needs().iter().map(ToString::to_string).collect()
 }
 
 fn refuse_json(error: &CallError) -> Value {
@@ -225,12 +230,7 @@ fn show(verdict: &Result<Vetted<'_>, CallError>) {
         Ok(vetted) => {
             let mut text = format!("accept\nargv     {}\n", shown(vetted.run.argv()));
             text.push_str(&format!("targets  {}\n", vetted.targets().join(", ")));
-            let needs: Vec<_> = vetted
-                .run
-                .needs()
-                .iter()
-                .map(|need| need.as_str())
-                .collect();
+            let needs = needs(vetted);
             let needs = if needs.is_empty() {
                 "no capability".to_owned()
             } else {

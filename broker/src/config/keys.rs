@@ -108,6 +108,20 @@ pub const KEYS: &[Key] = &[
         "Host names must end in one of these; every address they resolve to must be allowed too.",
     ),
     key(
+        "security.allowed_ports",
+        None,
+        Kind::List,
+        Preset::List(&["1-65535"]),
+        "Ports that tools may touch, of any protocol: items like \"22\" or \"8000-8100\".",
+    ),
+    key(
+        "security.denied_ports",
+        None,
+        Kind::List,
+        Preset::List(&[]),
+        "Ports never touched, also among allowed ones.",
+    ),
+    key(
         "security.allow_intrusive",
         Some("MCP_SECURITY_ALLOW_INTRUSIVE"),
         Kind::Flag,

@@ -13,22 +13,11 @@ use std::path::{Path, PathBuf};
 
 use sandbox_profiles::nearest::nearest;
 use sandbox_profiles::scope::ScopeError;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
-use super::keys::{KEYS, Key, Kind, Preset, find, is_table};
-
-/// A value in effect.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Set {
-    /// Of a flag.
-    Flag(bool),
-    /// Of an integer.
-    Integer(i64),
-    /// Of a text or choice.
-    Text(String),
-    /// Of a list.
-    List(Vec<String>),
-}
+use super::keys::{KEYS, Key, find, is_table};
+use super::tool_scopes::{self, ToolScopes};
+use super::values::{Set, accepts, admit, from_preset, from_text, from_toml};
 
 /// Who set a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +84,8 @@ pub enum ConfigError {
 #[derive(Debug, Clone)]
 pub struct Layers {
     values: BTreeMap<&'static str, (Set, Source)>,
+    /// What the file says of single tools.
+    tool_scopes: ToolScopes,
 }
 
 impl Layers {
@@ -103,6 +94,7 @@ impl Layers {
         let preset = |key: &Key| (key.path, (from_preset(key.preset), Source::BuiltIn));
         Self {
             values: KEYS.iter().map(preset).collect(),
+            tool_scopes: ToolScopes::new(),
         }
     }
 
@@ -131,6 +123,11 @@ impl Layers {
             for (name, value) in entries {
                 let (at, name) = (name.span().start, name.get_ref().as_ref());
                 let dotted = format!("{table}.{name}");
+                if dotted == tool_scopes::TABLE {
+                    self.tool_scopes = tool_scopes::read(at, value.get_ref())
+                        .map_err(|(at, what)| fail(at, what))?;
+                    continue;
+                }
                 let key = find(&dotted)
                     .ok_or_else(|| fail(at, unknown(&dotted, KEYS.iter().map(|key| key.path))))?;
                 let set = from_toml(value.get_ref())
@@ -173,6 +170,11 @@ impl Layers {
         })
     }
 
+    /// The scopes of single tools, by tool and key.
+    pub fn tool_scopes(&self) -> &ToolScopes {
+        &self.tool_scopes
+    }
+
     /// Whether the key has another value than the built-in one by file or variable.
     pub(super) fn was_set(&self, path: &str) -> bool {
         self.values
@@ -185,93 +187,11 @@ impl Layers {
     }
 }
 
-impl fmt::Display for Set {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flag(flag) => write!(f, "{flag}"),
-            Self::Integer(number) => write!(f, "{number}"),
-            Self::Text(text) => write!(f, "{text:?}"),
-            Self::List(items) => write!(f, "{items:?}"),
-        }
-    }
-}
-
 fn unknown(given: &str, known: impl Iterator<Item = &'static str>) -> String {
     match nearest(given, known) {
         Some(near) => format!("unknown key {given}; did you mean {near}?"),
         None => format!("unknown key {given}; `mantlet check --keys` lists the keys"),
     }
-}
-
-fn accepts(kind: Kind) -> String {
-    match kind {
-        Kind::Flag => "true or false".into(),
-        Kind::Integer { min, max } => format!("a whole number from {min} to {max}"),
-        Kind::Text => "a text".into(),
-        Kind::Choice(words) => format!("one of {}", words.join(", ")),
-        Kind::List => "a list of texts".into(),
-    }
-}
-
-fn admit(kind: Kind, set: Set) -> Option<Set> {
-    let fits = match (kind, &set) {
-        (Kind::Integer { min, max }, Set::Integer(number)) => (min..=max).contains(number),
-        (Kind::Choice(words), Set::Text(text)) => words.contains(&text.as_str()),
-        (Kind::Flag, Set::Flag(_)) | (Kind::Text, Set::Text(_)) | (Kind::List, Set::List(_)) => {
-            true
-        }
-        (Kind::Flag | Kind::Integer { .. } | Kind::Text | Kind::Choice(_) | Kind::List, _) => false,
-    };
-    fits.then_some(set)
-}
-
-fn from_preset(preset: Preset) -> Set {
-    match preset {
-        Preset::Flag(flag) => Set::Flag(flag),
-        Preset::Integer(number) => Set::Integer(number),
-        Preset::Text(text) => Set::Text(text.to_owned()),
-        Preset::List(items) => Set::List(items.iter().map(|item| (*item).to_owned()).collect()),
-    }
-}
-
-fn from_toml(value: &DeValue<'_>) -> Option<Set> {
-    if let Some(flag) = value.as_bool() {
-        return Some(Set::Flag(flag));
-    }
-    if let Some(number) = value.as_integer() {
-        return i64::from_str_radix(number.as_str(), number.radix())
-            .ok()
-            .map(Set::Integer);
-    }
-    if let Some(text) = value.as_str() {
-        return Some(Set::Text(text.to_owned()));
-    }
-    let items = value.as_array()?.iter();
-    let items: Option<_> = items
-        .map(|item| item.get_ref().as_str().map(str::to_owned))
-        .collect();
-    items.map(Set::List)
-}
-
-fn from_text(kind: Kind, text: &str) -> Option<Set> {
-    let set = match kind {
-        Kind::Flag => match text.to_ascii_lowercase().as_str() {
-            "true" | "1" | "yes" | "on" => Set::Flag(true),
-            "false" | "0" | "no" | "off" => Set::Flag(false),
-            _ => return None,
-        },
-        Kind::Integer { .. } => Set::Integer(text.parse().ok()?),
-        Kind::Text => Set::Text(text.to_owned()),
-        Kind::Choice(_) => Set::Text(text.to_ascii_lowercase()),
-        Kind::List => {
-            let items = text
-                .split(',')
-                .map(str::trim)
-                .filter(|item| !item.is_empty());
-            Set::List(items.map(str::to_owned).collect())
-        }
-    };
-    admit(kind, set)
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
@@ -282,17 +202,6 @@ fn line_of(text: &str, offset: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn defaults_satisfy_their_own_kinds() {
-        for key in KEYS {
-            assert!(
-                admit(key.kind, from_preset(key.preset)).is_some(),
-                "{}",
-                key.path
-            );
-        }
-    }
 
     #[test]
     fn later_layers_win_and_say_so() {

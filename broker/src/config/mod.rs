@@ -10,13 +10,16 @@
 
 pub mod keys;
 pub mod layers;
+pub mod tool_scopes;
+pub mod values;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sandbox_profiles::scope::{Scope, ScopeConfig};
 
-pub use layers::{ConfigError, Layers, Set, Source};
+pub use layers::{ConfigError, Layers, Source};
+pub use values::Set;
 
 /// Where the executor is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +97,9 @@ impl Settings {
             allowed_networks: list(&layers, "security.allowed_networks"),
             denied_networks: list(&layers, "security.denied_networks"),
             allowed_suffixes: list(&layers, "security.allowed_suffixes"),
+            allowed_ports: list(&layers, "security.allowed_ports"),
+            denied_ports: list(&layers, "security.denied_ports"),
+            tools: tool_scopes::configs(layers.tool_scopes()),
             allow_intrusive: matches!(
                 layers.get("security.allow_intrusive"),
                 Some(Set::Flag(true))

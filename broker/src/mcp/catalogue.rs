@@ -58,6 +58,7 @@ impl Catalogue {
 }
 
 fn tool(profile: &Profile, scope: &Scope) -> Tool {
+    let scope = scope.for_tool(&profile.name);
     let input = Arc::new(input_schema::schema(profile, scope));
     let output = Arc::new(output_schema::schema(profile));
     let annotations = ToolAnnotations::with_title(profile.title.clone())

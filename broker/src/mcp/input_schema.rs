@@ -100,9 +100,14 @@ fn extra_args(profile: &Profile) -> Value {
 
 fn timeout(profile: &Profile) -> Value {
     let run = &profile.run;
+    let more = if run.lasts.is_some() {
+        " Left out, it is extended to what the call's values need."
+    } else {
+        ""
+    };
     json!({
         "type": "integer",
-        "description": "Seconds until the run is ended; what was found by then is kept.",
+        "description": format!("Seconds until the run is ended; what was found by then is kept.{more}"),
         "minimum": 1,
         "maximum": run.timeout_max.as_secs(),
         "default": run.timeout.as_secs(),

@@ -109,7 +109,11 @@ fn structured(profile: &Profile) -> Value {
     }
     match format {
         Format::Text => own,
-        Format::NmapXml | Format::PingText | Format::CurlJson | Format::DigYaml => {
+        Format::NmapXml
+        | Format::PingText
+        | Format::TracerouteText
+        | Format::CurlJson
+        | Format::DigYaml => {
             json!({ "anyOf": [own, { "type": "null" }] })
         }
     }

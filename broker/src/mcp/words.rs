@@ -77,6 +77,21 @@ fn allowed(scope: &Scope, profile: Option<&Profile>) -> String {
         let addresses_max = scope.network_size_max().min(own_max);
         rules.push(format!("at most {addresses_max} addresses per call"));
     }
+    if !scope.ports().is_all() && profile.is_none_or(Profile::touches_ports) {
+        let ranges = scope.ports().ranges().iter();
+        let ranges = ranges.map(|(low, high)| {
+            if low == high {
+                low.to_string()
+            } else {
+                format!("{low}-{high}")
+            }
+        });
+        rules.push(if scope.ports().is_empty() {
+            "no ports".to_owned()
+        } else {
+            format!("ports {} only", listed(ranges))
+        });
+    }
     if !scope.allows_intrusive() {
         rules.push("nothing intrusive".to_owned());
     }

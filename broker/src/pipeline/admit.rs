@@ -22,6 +22,43 @@ const NAME_CHARS_MAX: usize = 64;
 pub struct Bounds {
     /// From arrival to end.
     pub timeout: Duration,
+    /// Who set it.
+    pub set_by: SetBy,
+}
+
+/// Who set a call's timeout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SetBy {
+    /// The call.
+    Call,
+    /// The administrator, for all tools.
+    Configuration,
+    /// The tool's profile, which can't know the call.
+    Profile,
+}
+
+impl Bounds {
+    /// The bounds of a call that can take so long. Where nobody set a timeout, the
+    /// call gets the time that it needs; where somebody did, it is told that this
+    /// may be too short.
+    pub fn fitted(self, profile: &Profile, lasts: Option<Duration>) -> (Self, Option<String>) {
+        let Some(lasts) = lasts.filter(|lasts| *lasts > self.timeout) else {
+            return (self, None);
+        };
+        let timeout = match self.set_by {
+            SetBy::Call | SetBy::Configuration => self.timeout,
+            SetBy::Profile => lasts.min(profile.run.timeout_max),
+        };
+        let note = (timeout < lasts).then(|| {
+            format!(
+                "with these values {} can take {} s; it is ended after {} s",
+                profile.name,
+                lasts.as_secs(),
+                timeout.as_secs()
+            )
+        });
+        (Self { timeout, ..self }, note)
+    }
 }
 
 /// Whether a tool is offered: named by `tool.include`, or, where that is empty,
@@ -111,8 +148,55 @@ pub fn bounds(settings: &Settings, profile: &Profile, call: &Call) -> Result<Bou
             .with("rule", "RUN1")
             .with("offending", "timeout_sec"));
     }
-    let timeout = asked.or(settings.timeout).unwrap_or(profile.run.timeout);
+    let (timeout, set_by) = match (asked, settings.timeout) {
+        (Some(asked), _) => (asked, SetBy::Call),
+        (None, Some(configured)) => (configured, SetBy::Configuration),
+        (None, None) => (profile.run.timeout, SetBy::Profile),
+    };
     Ok(Bounds {
         timeout: timeout.min(longest),
+        set_by,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_gets_the_time_it_needs_or_is_told() {
+        let profiles = sandbox_profiles::load::built_in().unwrap();
+        let ping = profiles.get("ping").unwrap();
+        let cases = [
+            // timeout, who set it, lasts, timeout in the end, whether it is told, why
+            (120, SetBy::Profile, Some(19), 120, false, "short enough"),
+            (120, SetBy::Profile, Some(1015), 1015, false, "extended"),
+            (
+                120,
+                SetBy::Profile,
+                Some(5000),
+                1200,
+                true,
+                "not beyond the profile's bound",
+            ),
+            (120, SetBy::Profile, None, 120, false, "nobody knows"),
+            (5, SetBy::Call, Some(1015), 5, true, "the caller's choice"),
+            (
+                60,
+                SetBy::Configuration,
+                Some(1015),
+                60,
+                true,
+                "the administrator's choice",
+            ),
+            (60, SetBy::Call, Some(60), 60, false, "just enough"),
+        ];
+        for (timeout, set_by, lasts, expected, told, why) in cases {
+            let timeout = Duration::from_secs(timeout);
+            let lasts = lasts.map(Duration::from_secs);
+            let (bounds, note) = Bounds { timeout, set_by }.fitted(ping, lasts);
+            assert_eq!(bounds.timeout, Duration::from_secs(expected), "{why}");
+            assert_eq!(note.is_some(), told, "{why}: {note:?}");
+        }
+    }
 }

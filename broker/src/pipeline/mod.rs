@@ -198,13 +198,15 @@ impl Engine {
         let profile = admit::profile(&inner.settings, &inner.profiles, call)?;
         profile.name.clone_into(&mut outcome.tool);
         let bounds = admit::bounds(&inner.settings, profile, call)?;
-        let deadline = began.checked_add(bounds.timeout).unwrap_or(began);
         let vetted = vet::vet(&inner.settings, profile, call)?;
+        let (bounds, short) = bounds.fitted(profile, vetted.run.lasts(profile));
+        let deadline = began.checked_add(bounds.timeout).unwrap_or(began);
         vetted.note(outcome);
         let left = deadline.saturating_duration_since(Instant::now());
         let pinned = vet::pin(&inner.settings, &inner.resolver, vetted, left);
         let pinned = unless(cancel, pinned).await?;
         pinned.note(outcome);
+        outcome.notes.extend(short);
         let on_wait = || observer.observe(RunEvent::Queued);
         let permit = inner.permits.run(&profile.name, deadline, on_wait);
         let _permit = unless(cancel, permit).await?;

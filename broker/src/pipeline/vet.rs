@@ -57,7 +57,7 @@ impl Vetted<'_> {
             .needs()
             .iter()
             .filter(|_| wanting)
-            .find_map(|capability| self.run.refuse_without(self.profile, *capability).nearest);
+            .find_map(|need| self.run.refuse_without(self.profile, *need).nearest);
         match nearest {
             Some(nearest) => error.with("nearest_allowed", nearest),
             None => error,

@@ -93,6 +93,12 @@ pub const DIG_LINE_BYTES_MAX: usize = 16 * 1024;
 /// DNS records kept of one look-up; only a zone transfer has more than a few.
 pub const RECORDS_MAX: usize = 4096;
 
+/// Hops of a path that are kept: as many as there can be.
+pub const HOPS_MAX: usize = 255;
+
+/// Packets for one hop that are kept; traceroute's own bound is ten.
+pub const PROBES_PER_HOP_MAX: usize = 16;
+
 // One host full of ports must leave room for others, or a single tarpit hides a whole lab.
 const _: () = assert!(PORTS_PER_HOST_MAX * ITEM_BYTES * 4 < RESULT_BYTES_MAX);
 // All records of a transfer together stay within a result's weight.

@@ -17,6 +17,7 @@ pub mod ping;
 pub mod schema;
 pub mod stderr;
 pub mod text;
+pub mod traceroute;
 pub mod xml;
 
 #[cfg(test)]
@@ -34,6 +35,8 @@ pub enum Format {
     NmapXml,
     /// ping's lines.
     PingText,
+    /// traceroute's lines.
+    TracerouteText,
     /// curl's body on standard output, its transcript and account on standard error.
     CurlJson,
     /// dig's YAML on standard output.
@@ -44,9 +47,10 @@ pub enum Format {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::NmapXml,
         Self::PingText,
+        Self::TracerouteText,
         Self::CurlJson,
         Self::DigYaml,
         Self::Text,
@@ -62,6 +66,7 @@ impl Format {
         match self {
             Self::NmapXml => "nmap-xml",
             Self::PingText => "ping-text",
+            Self::TracerouteText => "traceroute-text",
             Self::CurlJson => "curl-json",
             Self::DigYaml => "dig-yaml",
             Self::Text => "text",
@@ -73,7 +78,7 @@ impl Format {
     pub fn is_machine_readable(self) -> bool {
         match self {
             Self::NmapXml | Self::CurlJson | Self::DigYaml => true,
-            Self::PingText | Self::Text => false,
+            Self::PingText | Self::TracerouteText | Self::Text => false,
         }
     }
 
@@ -82,7 +87,9 @@ impl Format {
     pub fn reads_stderr(self) -> bool {
         match self {
             Self::CurlJson => true,
-            Self::NmapXml | Self::PingText | Self::DigYaml | Self::Text => false,
+            Self::NmapXml | Self::PingText | Self::TracerouteText | Self::DigYaml | Self::Text => {
+                false
+            }
         }
     }
 }
@@ -152,6 +159,8 @@ pub enum Parser {
     Nmap(Box<nmap::NmapParser>),
     /// For [`Format::PingText`].
     Ping(Box<ping::PingParser>),
+    /// For [`Format::TracerouteText`].
+    Traceroute(Box<traceroute::TracerouteParser>),
     /// For [`Format::CurlJson`].
     Curl(Box<curl::CurlParser>),
     /// For [`Format::DigYaml`].
@@ -166,6 +175,9 @@ impl Parser {
         match format {
             Format::NmapXml => Self::Nmap(Box::new(nmap::NmapParser::new(expect))),
             Format::PingText => Self::Ping(Box::new(ping::PingParser::new(expect))),
+            Format::TracerouteText => {
+                Self::Traceroute(Box::new(traceroute::TracerouteParser::new(expect)))
+            }
             Format::CurlJson => Self::Curl(Box::new(curl::CurlParser::new(expect))),
             Format::DigYaml => Self::Dig(Box::new(dig::DigParser::new(expect))),
             Format::Text => Self::Text(text::TextParser::new(expect)),
@@ -179,6 +191,7 @@ impl Parser {
         match self {
             Self::Nmap(parser) => parser.push(bytes),
             Self::Ping(parser) => parser.push(bytes),
+            Self::Traceroute(parser) => parser.push(bytes),
             Self::Curl(parser) => {
                 parser.push(bytes);
                 None
@@ -199,6 +212,7 @@ impl Parser {
         match self {
             Self::Nmap(parser) => parser.push_stderr(bytes),
             Self::Ping(parser) => parser.push_stderr(bytes),
+            Self::Traceroute(parser) => parser.push_stderr(bytes),
             Self::Curl(parser) => parser.push_stderr(bytes),
             Self::Dig(parser) => parser.push_stderr(bytes),
             Self::Text(parser) => parser.push_stderr(bytes),
@@ -210,6 +224,7 @@ impl Parser {
         match self {
             Self::Nmap(parser) => parser.finish(end),
             Self::Ping(parser) => parser.finish(end),
+            Self::Traceroute(parser) => parser.finish(end),
             Self::Curl(parser) => parser.finish(end),
             Self::Dig(parser) => parser.finish(end),
             Self::Text(parser) => parser.finish(end),

@@ -187,7 +187,7 @@ impl Lab {
         };
         let config = format!(
             "mode = \"{mode}\"\n{profiles}\nruns_dir = \"{}\"\n{}\n[peers]\nuids = [0]\ngids = {:?}\n[security]\n\
-             allowed_networks = [\"10.0.0.0/8\", \"127.0.0.0/8\"]\n",
+             allowed_networks = [\"10.0.0.0/8\", \"127.0.0.0/8\", \"fd66::/64\"]\n",
             runs.display(),
             setting.config,
             setting.gids,

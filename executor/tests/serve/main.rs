@@ -25,3 +25,4 @@ mod privileges;
 mod protocols;
 mod runs;
 mod violations;
+mod ways;

@@ -4,9 +4,10 @@
 //!
 //! Invariants: every way out of this file is a refusal.
 
+use super::meant::{level, leveled, misplaced, torn};
 use super::{Place, Trouble};
 use crate::nearest::nearest;
-use crate::profile::{Flag, Form, Hint, ParameterTarget, Profile};
+use crate::profile::{Flag, Form, Hint, ParameterTarget, Profile, Repeat};
 use crate::refusal::Refusal;
 use crate::scope::Scope;
 use crate::value::ValueType;
@@ -32,6 +33,11 @@ pub(super) fn unknown(profile: &Profile, scope: &Scope, place: Place<'_>) -> Tro
         .or_else(|| part_of_a_run(profile, place))
         .or_else(|| glued_value(profile, scope, place))
         .or_else(|| bundle_trouble(profile, place))
+        .or_else(|| {
+            let digits = token.trim_start_matches(|ch: char| !ch.is_ascii_digit());
+            let with = level(profile, token.strip_suffix(digits)?, digits)?;
+            Some(leveled(place, place.at, 1, with))
+        })
         .or_else(|| abbreviation(profile, place))
         .or_else(|| hinted_glued(profile, place))
         .unwrap_or_else(|| unlisted(profile, place))
@@ -113,6 +119,9 @@ fn part_of_a_run(profile: &Profile, place: Place<'_>) -> Option<Trouble> {
 
 fn positional(profile: &Profile, scope: &Scope, place: Place<'_>) -> Trouble {
     let token = place.token;
+    if let Some(trouble) = torn(profile, scope, place) {
+        return trouble;
+    }
     if let Some(flag) = takes_attached(profile, scope, place) {
         let with = format!("{}{token}", flag.spelling);
         let refusal = Refusal::new(
@@ -139,6 +148,9 @@ fn positional(profile: &Profile, scope: &Scope, place: Place<'_>) -> Trouble {
             format!("write {}", with.join(" ")),
         );
         return Trouble::mended(refusal, place.at, 1, with);
+    }
+    if let Some(trouble) = misplaced(profile, place) {
+        return trouble;
     }
     let flags = profile.flags.iter().flat_map(Flag::spellings);
     let meant = nearest(&format!("--{token}"), flags);
@@ -268,6 +280,14 @@ fn glued_value(profile: &Profile, scope: &Scope, place: Place<'_>) -> Option<Tro
 
 fn bundle_trouble(profile: &Profile, place: Place<'_>) -> Option<Trouble> {
     let parts = bundle(profile, place.token)?;
+    let twice = |part: &String| parts.iter().filter(|other| *other == part).count() > 1;
+    let refused = |part: &String| {
+        let flag = profile.find_flag(part).and_then(|id| profile.flag(id));
+        flag.is_some_and(|flag| flag.repeat == Repeat::Refuse)
+    };
+    if parts.iter().any(|part| twice(part) && refused(part)) {
+        return None;
+    }
     let refusal = Refusal::new(
         "ARG3",
         "several flags in one argument",
@@ -308,6 +328,17 @@ fn bundle(profile: &Profile, token: &str) -> Option<Vec<String>> {
         let mut rest = body;
         let mut parts = Vec::new();
         while !rest.is_empty() {
+            // The last one may take what follows.
+            let last = format!("-{rest}");
+            if !parts.is_empty()
+                && profile
+                    .flags
+                    .iter()
+                    .any(|flag| flag.form == Form::Separate && flag.is_spelled(&last))
+            {
+                parts.push(last);
+                break;
+            }
             let longest = switches
                 .iter()
                 .filter(|switch| rest.starts_with(**switch))
@@ -353,14 +384,18 @@ fn unlisted(profile: &Profile, place: Place<'_>) -> Trouble {
     let flags = || profile.flags.iter().flat_map(Flag::spellings);
     // What a parameter of that name sets is the same call; a like spelling may be
     // quite another one, so it is asked about and not suggested.
-    let spelled = flags().find(|flag| flag.eq_ignore_ascii_case(name));
+    // The case of a letter makes another flag; that of a word does not.
+    let spelled = flags().find(|flag| name.starts_with("--") && flag.eq_ignore_ascii_case(name));
     let same = flag_of_parameter(profile, name).or(spelled);
     let like = name.strip_prefix("--").and_then(|_| nearest(name, flags()));
     let meant = same.or(like);
     let message = format!("not a flag that the profile of {} lists", profile.name);
     let remedy = match meant {
         Some(flag) => format!("did you mean {flag}?"),
-        None => "leave it out".to_owned(),
+        None => format!(
+            "leave it out: `mantlet tools` lists the flags of {}",
+            profile.name
+        ),
     };
     let refusal = Refusal::new("ARG3", message, place.token, remedy);
     let value = place

@@ -9,6 +9,7 @@
 //! rendered gives the same settings; nothing positional is ever accepted.
 
 mod explain;
+mod meant;
 mod render;
 
 pub(crate) use render::{element_of, render, render_for_tool};
@@ -109,6 +110,7 @@ pub(crate) fn read(
                 .and_then(|before| tokens.get(before))
                 .map(String::as_str),
             token,
+            tokens,
             next: tokens.get(at.saturating_add(1)).map(String::as_str),
         };
         let step = read_one(profile, scope, &mut reading, place)?;
@@ -124,6 +126,8 @@ struct Place<'t> {
     before: Option<&'t str>,
     token: &'t str,
     next: Option<&'t str>,
+    /// The whole list.
+    tokens: &'t [String],
 }
 
 /// Reads the argument at one place; gives how many arguments it took.
@@ -231,10 +235,10 @@ fn read_flag(
                 .next
                 .filter(|next| !next.starts_with('-'))
                 .ok_or_else(|| explain::value_missing(flag, scope, place))?;
-            let value = flag
-                .value
-                .parse(text, scope)
-                .map_err(|error| bad_value(flag, text, error, place.at, 2))?;
+            let value = flag.value.parse(text, scope).map_err(|error| {
+                meant::split_value(flag, scope, text, place, place.at)
+                    .unwrap_or_else(|| bad_value(flag, text, error, place.at, 2))
+            })?;
             insert(profile, reading, place, 2, id, value)?;
             Ok(2)
         }
@@ -280,6 +284,9 @@ pub(crate) fn bad_value(
     at: usize,
     len: usize,
 ) -> Trouble {
+    if let Some(write) = flag.meant_by(text) {
+        return meant::meant(flag, text, write, at, len);
+    }
     let part = if error.part.is_empty() {
         text
     } else {
@@ -335,8 +342,14 @@ fn insert(
             place.token,
             format!("write {}", most.join(" ")),
         );
-        let first = !reading.settings.contains_key(&id);
-        let with = if first { most } else { Vec::new() };
+        let before = match reading.settings.get(&id) {
+            Some(Value::Count(before)) => *before,
+            Some(_) | None => 0,
+        };
+        let with = match max.saturating_sub(before) {
+            0 => Vec::new(),
+            more => element_of(flag, &Value::Count(more)),
+        };
         return Err(Trouble::mended(refusal, place.at, len, with));
     }
     if let Some(before) = reading.settings.get(&id) {

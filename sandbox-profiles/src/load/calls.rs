@@ -9,7 +9,7 @@ use crate::grammar;
 use crate::parameters::kind_of;
 use crate::profile::{
     AcceptExample, ChoiceWord, Examples, Flag, FlagId, Parameter, ParameterKind, ParameterTarget,
-    Profile, RefuseExample,
+    Profile, RefuseExample, Requirement,
 };
 use crate::scope::{Scope, ScopeConfig};
 
@@ -87,6 +87,7 @@ fn complete_words(profile: &Profile, scope: &Scope, parameter: &mut Parameter) {
     else {
         return;
     };
+    let mut all = Vec::new();
     for word in words {
         let Ok(reading) = grammar::read(profile, scope, &word.args) else {
             continue;
@@ -96,12 +97,10 @@ fn complete_words(profile: &Profile, scope: &Scope, parameter: &mut Parameter) {
                 continue;
             };
             word.intrusive |= flag.intrusive || flag.value.is_intrusive(value);
-            let needs = flag.needs.iter().map(|need| need.capability);
-            parameter.needs.extend(needs);
+            all.extend(flag.needs.iter().map(|need| need.what));
         }
     }
-    parameter.needs.sort_unstable();
-    parameter.needs.dedup();
+    parameter.needs = Requirement::union(all.into_iter());
 }
 
 /// Parameters over one flag each, and where they stand.
@@ -130,7 +129,7 @@ pub(super) fn flag_parameters(root: &Table<'_>, flags: &[Flag]) -> Vec<(Paramete
                 description,
                 kind: kind_of(flag),
                 intrusive: flag.intrusive,
-                needs: flag.needs.iter().map(|need| need.capability).collect(),
+                needs: flag.needs.iter().map(|need| need.what).collect(),
                 example: table.text("example").map(|text| text.value),
                 sets: ParameterTarget::Flag(FlagId(index)),
             },

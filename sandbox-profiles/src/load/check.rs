@@ -14,7 +14,7 @@ use super::read::{Document, Places};
 use super::schema::Parsed;
 use crate::compose;
 use crate::grammar;
-use crate::profile::{AcceptExample, Flag, FlagId, Form, ParameterKind, Profile};
+use crate::profile::{AcceptExample, Flag, FlagId, Form, Need, ParameterKind, Profile};
 use crate::refusal::Refusal;
 use crate::sandbox::RawUse;
 use crate::scope::{Scope, ScopeConfig};
@@ -155,16 +155,9 @@ fn check_flags(document: &Document<'_>, profile: &Profile, places: &Places) {
             }
         }
         check_value(document, flag, *at);
-        for need in &flag.needs {
-            if !profile.capabilities.contains(&need.capability)
-                || profile.sandbox.raw == RawUse::Never
-            {
-                let what = format!("{} needs what the profile does not list", flag.spelling);
-                let remedy = "add it to capabilities, and set sandbox.raw";
-                document.mistake(*at, "flags.needs", what, remedy);
-            }
-        }
+        check_needs(document, profile, &flag.needs, (*at, "flags.needs"));
     }
+    check_needs(document, profile, &profile.needs, (0, "needs"));
     if let Some(id) = profile.target.exclude
         && !profile
             .flag(id)
@@ -177,6 +170,22 @@ fn check_flags(document: &Document<'_>, profile: &Profile, places: &Places) {
             "not a flag that takes networks",
             remedy,
         );
+    }
+}
+
+fn check_needs(
+    document: &Document<'_>,
+    profile: &Profile,
+    needs: &[Need],
+    (at, key): (usize, &str),
+) {
+    for need in needs {
+        let capability = need.what.capability;
+        if !profile.capabilities.contains(&capability) || profile.sandbox.raw == RawUse::Never {
+            let what = format!("{capability} is needed, and the profile does not list it");
+            let remedy = "add it to capabilities, and set sandbox.raw = \"by-need\"";
+            document.mistake(at, key, what, remedy);
+        }
     }
 }
 
@@ -389,6 +398,14 @@ fn check_lists(document: &Document<'_>, profile: &Profile, places: &Places, scop
         if flag.includes.contains(&FlagId(index)) {
             document.mistake(*at, "flags.includes", "a flag includes itself", "remove it");
         }
+    }
+    for row in &profile.implied_ports {
+        let filled = |word: &String| word.replace("{port}", "1");
+        let instead: Vec<String> = row.instead.iter().map(filled).collect();
+        read(0, "implied_ports.instead", &instead);
+    }
+    for need in &profile.needs {
+        read(0, "without", &need.instead);
     }
     for (parameter, at) in profile.parameters.iter().zip(&places.parameters) {
         if let ParameterKind::Choice { words, .. } = &parameter.kind {

@@ -257,16 +257,10 @@ fn raw_use(table: &Table<'_>) -> Option<RawUse> {
     let text = table.required_text("raw")?;
     match text.value.as_str() {
         "never" => Some(RawUse::Never),
-        "by-flag" => Some(RawUse::ByFlag),
-        "or-icmp-socket" => Some(RawUse::OrIcmpSocket),
+        "by-need" => Some(RawUse::ByNeed),
         other => {
             let what = format!("no way to use raw sockets: {other}");
-            table.mistake(
-                text.at,
-                "raw",
-                what,
-                "write never, by-flag or or-icmp-socket",
-            );
+            table.mistake(text.at, "raw", what, "write never or by-need");
             None
         }
     }

@@ -4,10 +4,13 @@
 //!
 //! Invariants: a flag that can't be read whole is left out and reported.
 
+use super::ports;
 use super::read::{At, Places, Table};
 use crate::limits::FLAGS_MAX;
 use crate::nearest::nearest;
-use crate::profile::{Capability, Flag, FlagId, Form, Need, Repeat};
+use crate::profile::{
+    Capability, Flag, FlagId, Form, Meant, Need, Repeat, Requirement, Substitute,
+};
 use crate::value::{DurationStyle, NameRule, ValueType};
 
 /// All flags; what they include is resolved once all of them are known.
@@ -81,6 +84,7 @@ fn flag(table: &Table<'_>) -> Option<Flag> {
         .text("rule")
         .map_or_else(|| "ARG3".to_owned(), |text| text.value);
     let needs = needs(table);
+    let meaning = ports::meaning(table, value.as_ref());
     let (means, brings) = (table.plain_texts("means"), table.plain_texts("brings"));
     Some(Flag {
         spelling: spelling?.value,
@@ -88,6 +92,8 @@ fn flag(table: &Table<'_>) -> Option<Flag> {
         summary: summary?.value,
         form,
         value: value?,
+        meaning,
+        absent: table.integer("absent", 0..u64::MAX),
         repeat,
         needs,
         intrusive: table.boolean("intrusive"),
@@ -98,25 +104,58 @@ fn flag(table: &Table<'_>) -> Option<Flag> {
         brings: if means.is_empty() { brings } else { means },
         rule,
         bare: table.boolean("bare"),
+        meant: meant(table),
     })
 }
 
-fn needs(table: &Table<'_>) -> Vec<Need> {
+fn meant(table: &Table<'_>) -> Vec<Meant> {
+    let mut all = Vec::new();
+    for row in table.tables("meant") {
+        let value = row.required_text("value");
+        let begins = row.boolean("begins");
+        let write = row.plain_texts("write");
+        row.finish();
+        if let Some(value) = value {
+            all.push(Meant {
+                value: value.value,
+                begins,
+                write,
+            });
+        }
+    }
+    all
+}
+
+/// What a flag needs, or, at the root of the file, every run.
+pub(super) fn needs(table: &Table<'_>) -> Vec<Need> {
     let Some(text) = table.text("needs") else {
         return Vec::new();
     };
     let reason = table.required_text("needs_reason");
+    let or = substitute(table);
     let instead = table.plain_texts("without");
-    match (capability(table, "needs", &text), reason) {
-        (Some(capability), Some(reason)) => {
+    match (capability(table, "needs", &text), or, reason) {
+        (Some(capability), Some(or), Some(reason)) => {
             vec![Need {
-                capability,
+                what: Requirement { capability, or },
                 reason: reason.value,
                 instead,
             }]
         }
-        (Some(_) | None, _) => Vec::new(),
+        (_, _, _) => Vec::new(),
     }
+}
+
+fn substitute(table: &Table<'_>) -> Option<Substitute> {
+    let Some(text) = table.text("needs_or") else {
+        return Some(Substitute::Nothing);
+    };
+    if text.value == "icmp-socket" {
+        return Some(Substitute::IcmpSocket);
+    }
+    let what = format!("nothing that does as well as a capability: {}", text.value);
+    table.mistake(text.at, "needs_or", what, "write icmp-socket");
+    None
 }
 
 const TYPES: [&str; 18] = [
@@ -153,14 +192,7 @@ fn value_type(table: &Table<'_>) -> Option<ValueType> {
         "integer" => integer_type(table),
         "duration" => duration_type(table, DurationStyle::Suffixed),
         "seconds" => duration_type(table, DurationStyle::Seconds),
-        "ports" => {
-            let ports_max = table.integer("ports_max", 1..65_536).unwrap_or(65_535);
-            Some(ValueType::Ports {
-                items_max: items_max(table, 100),
-                ports_max: u32::try_from(ports_max).ok()?,
-                all: table.text("all").map(|text| text.value),
-            })
-        }
+        "ports" => ports_type(table),
         "word" => Some(ValueType::Word {
             words: table.plain_texts("words"),
             intrusive: table.plain_texts("intrusive_words"),
@@ -221,6 +253,16 @@ fn bytes_max(table: &Table<'_>, default: u32) -> u32 {
     let read = table.integer("bytes_max", 1..2049);
     read.and_then(|max| u32::try_from(max).ok())
         .unwrap_or(default)
+}
+
+fn ports_type(table: &Table<'_>) -> Option<ValueType> {
+    let ports_max = table.integer("ports_max", 1..65_536).unwrap_or(65_535);
+    Some(ValueType::Ports {
+        items_max: items_max(table, 100),
+        ports_max: u32::try_from(ports_max).ok()?,
+        all: table.text("all").map(|text| text.value),
+        excluded: table.boolean("excluded"),
+    })
 }
 
 fn integer_type(table: &Table<'_>) -> Option<ValueType> {

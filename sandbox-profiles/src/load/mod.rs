@@ -14,9 +14,11 @@ mod schema;
 
 mod calls;
 mod confine;
+mod lasts;
 mod target;
 
 mod flags;
+mod ports;
 
 mod files;
 mod read;
@@ -31,6 +33,7 @@ use toml::de::DeTable;
 
 use crate::nearest::nearest;
 use crate::profile::Profile;
+use crate::scope::{Scope, ScopeError};
 use read::{Document, Table};
 
 /// The profiles that are part of the binary.
@@ -39,6 +42,10 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("tools/dig.toml", include_str!("../../tools/dig.toml")),
     ("tools/nmap.toml", include_str!("../../tools/nmap.toml")),
     ("tools/ping.toml", include_str!("../../tools/ping.toml")),
+    (
+        "tools/traceroute.toml",
+        include_str!("../../tools/traceroute.toml"),
+    ),
 ];
 
 /// A mistake in a profile, or in the way it is stored.
@@ -131,6 +138,30 @@ impl ProfileSet {
             let aliases = self.profiles.iter().flat_map(|profile| &profile.aliases);
             let alias = nearest(name, aliases.map(String::as_str))?;
             self.get(alias).map(|profile| profile.name.as_str())
+        })
+    }
+
+    /// Whether every tool that the scope has a table for is one of these.
+    ///
+    /// # Errors
+    ///
+    /// The first table without a tool: a rule that would never hold.
+    pub fn check_scope(&self, scope: &Scope) -> Result<(), ScopeError> {
+        let is_ours = |tool: &str| self.profiles.iter().any(|profile| profile.name == tool);
+        let Some(tool) = scope.tools().find(|tool| !is_ours(tool)) else {
+            return Ok(());
+        };
+        let remedy = match (self.get(tool), self.nearest(tool)) {
+            (Some(profile), _) => format!("write {}, its profile's name", profile.name),
+            (None, Some(near)) => format!("did you mean {near}?"),
+            (None, None) => {
+                let names: Vec<&str> = self.profiles.iter().map(|p| p.name.as_str()).collect();
+                format!("known tools: {}", names.join(", "))
+            }
+        };
+        Err(ScopeError::UnknownTool {
+            tool: tool.to_owned(),
+            remedy,
         })
     }
 

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::flags::{capabilities, flag_id, flag_ids, flags};
+use super::flags::{capabilities, flag_id, flag_ids, flags, needs};
 use super::read::{Places, Table};
-use super::{calls, confine, target};
+use super::{calls, confine, lasts, ports, target};
 use crate::profile::{
     Conflict, DefaultSetting, Flag, Hint, Order, OutputSpec, Profile, Required, RunLimits,
     Template, VersionProbe,
@@ -39,11 +39,10 @@ pub(super) fn read(root: Table<'_>, file: &str, text: &str) -> Option<Parsed> {
     let package = root.required_text("package");
     let executable = root.required_text("executable");
     let version = version(&root);
-    let capabilities = capabilities(&root);
+    let (capabilities, needs) = (capabilities(&root), needs(&root));
     let flags = flags(&root, &mut places);
     let target = target::target(&root, &flags);
     let sandbox = confine::sandbox(&root);
-    let run = run(&root);
     let output = output(&root);
     let (choices, choice_places) = calls::choices(&root);
     let shown = calls::examples(&root);
@@ -55,10 +54,10 @@ pub(super) fn read(root: Table<'_>, file: &str, text: &str) -> Option<Parsed> {
     }
     (places.accept, places.refuse) = (shown.accept_at, shown.refuse_at);
     let conflicts = conflicts(&root, &flags);
-    let orders = orders(&root, &flags);
+    let (orders, implied_ports) = (orders(&root, &flags), ports::implied(&root, &flags));
     let defaults = defaults(&root, &flags, &mut places);
-    let required = required(&root, &flags);
-    let templates = templates(&root, &mut places);
+    let run = run(&root, &flags, &defaults);
+    let (required, templates) = (required(&root, &flags), templates(&root, &mut places));
     let hints = hints(&root);
     let aliases = root.plain_texts("aliases");
     let fixed = root.plain_texts("fixed");
@@ -75,11 +74,13 @@ pub(super) fn read(root: Table<'_>, file: &str, text: &str) -> Option<Parsed> {
         executable: PathBuf::from(executable?.value),
         version: version?,
         target: target?,
+        needs,
         flags,
         fixed,
         tolerated,
         conflicts,
         orders,
+        implied_ports,
         defaults,
         required,
         templates,
@@ -258,7 +259,7 @@ fn hints(root: &Table<'_>) -> Vec<Hint> {
     hints
 }
 
-fn run(root: &Table<'_>) -> Option<RunLimits> {
+fn run(root: &Table<'_>, flags: &[Flag], defaults: &[DefaultSetting]) -> Option<RunLimits> {
     let table = root.required_table("run")?;
     let seconds = |key| {
         table
@@ -282,9 +283,11 @@ fn run(root: &Table<'_>) -> Option<RunLimits> {
     let stdout_bytes_max = count("stdout_bytes_max", 1..(64 << 20));
     let stderr_bytes_max = count("stderr_bytes_max", 1..(64 << 20));
     let breaker_failures = count("breaker_failures", 1..11);
+    let lasts = lasts::lasts(&table, flags, defaults);
     table.finish();
     Some(RunLimits {
         timeout: timeout?,
+        lasts,
         timeout_min: timeout_min?,
         timeout_max: timeout_max?,
         concurrency: concurrency?,

@@ -4,7 +4,7 @@
 //!
 //! Invariants: what a parameter sets is a flag of the same profile.
 
-use super::{Capability, FlagId};
+use super::{FlagId, Requirement};
 
 /// A named argument list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct Parameter {
     /// Whether every value of it needs an intrusive policy.
     pub intrusive: bool,
     /// What some value of it needs.
-    pub needs: Vec<Capability>,
+    pub needs: Vec<Requirement>,
     /// An example value.
     pub example: Option<String>,
     pub(crate) sets: ParameterTarget,

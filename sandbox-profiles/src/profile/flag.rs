@@ -32,6 +32,11 @@ pub struct Flag {
     pub form: Form,
     /// What its value may be.
     pub value: ValueType,
+    /// What its number means, where its value is one.
+    pub meaning: Meaning,
+    /// What the tool takes where the flag isn't given: a number, or a time in
+    /// milliseconds. Nothing where that can't be said in a number.
+    pub absent: Option<u64>,
     /// What it means to give it twice.
     pub repeat: Repeat,
     /// What a run with it needs.
@@ -52,6 +57,20 @@ pub struct Flag {
     pub rule: String,
     /// Whether a bare argument of its type was probably meant as its value.
     pub bare: bool,
+    /// What is written for values that callers use and the flag doesn't take.
+    pub meant: Vec<Meant>,
+}
+
+/// What a caller means by a value that is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Meant {
+    /// The value; upper and lower case are the same.
+    pub value: String,
+    /// Whether the value may go on; what follows stands for `{rest}`.
+    pub begins: bool,
+    /// The arguments that say it.
+    pub write: Vec<String>,
 }
 
 impl Flag {
@@ -60,10 +79,33 @@ impl Flag {
         self.spelling == text || self.aliases.iter().any(|alias| alias == text)
     }
 
+    /// The arguments that say what a caller means by a value that is none.
+    pub(crate) fn meant_by(&self, text: &str) -> Option<Vec<String>> {
+        self.meant.iter().find_map(|meant| {
+            let head = text.get(..meant.value.len())?;
+            let rest = text.get(meant.value.len()..)?;
+            // What follows must not need the same again.
+            let plain = !self.meant.iter().any(|other| rest.contains(&other.value));
+            let fits =
+                plain && head.eq_ignore_ascii_case(&meant.value) && rest.is_empty() != meant.begins;
+            let fill = |word: &String| word.replace("{rest}", rest);
+            fits.then(|| meant.write.iter().map(fill).collect())
+        })
+    }
+
     /// All spellings, the rendered one first.
     pub(crate) fn spellings(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.spelling.as_str()).chain(self.aliases.iter().map(String::as_str))
     }
+}
+
+/// What the number of a flag means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// An amount, a setting: nothing that the scope covers.
+    Plain,
+    /// A port of the target.
+    Port,
 }
 
 /// How a flag's value is written on the command line.
@@ -96,16 +138,69 @@ pub enum Repeat {
     Collect,
 }
 
-/// A capability that a flag needs, and why.
+/// A capability that a flag, or every run of a tool, needs, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Need {
-    /// The capability.
-    pub capability: Capability,
-    /// Why the flag needs it.
+    /// What is needed.
+    pub what: Requirement,
+    /// Why.
     pub reason: String,
     /// The nearest arguments that don't need it; empty: leave the flag out.
     pub instead: Vec<String>,
+}
+
+/// What an executor must have for a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct Requirement {
+    /// A capability.
+    pub capability: Capability,
+    /// What does as well.
+    pub or: Substitute,
+}
+
+/// What does as well as a capability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Substitute {
+    /// Nothing.
+    Nothing,
+    /// ICMP datagram sockets, where the kernel opens them to the executor's
+    /// groups (`net.ipv4.ping_group_range`).
+    IcmpSocket,
+}
+
+impl Requirement {
+    /// One requirement per capability, sorted: where somebody insists on the
+    /// capability itself, nothing does as well any more.
+    pub(crate) fn union(all: impl Iterator<Item = Self>) -> Vec<Self> {
+        let mut all: Vec<Self> = all.collect();
+        // `Nothing` sorts before the substitutes, so it is the one that is kept.
+        all.sort_unstable();
+        all.dedup_by_key(|requirement| requirement.capability);
+        all
+    }
+
+    /// How an administrator provides it, in a clause.
+    pub fn remedy(self) -> String {
+        let system = format!("run the executor in system mode with {}", self.capability);
+        match self.or {
+            Substitute::Nothing => system,
+            Substitute::IcmpSocket => format!(
+                "{system}, or open ICMP datagram sockets to its group: \
+                 sysctl -w net.ipv4.ping_group_range='0 2147483647'"
+            ),
+        }
+    }
+}
+
+impl std::fmt::Display for Requirement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.or {
+            Substitute::Nothing => write!(f, "{}", self.capability),
+            Substitute::IcmpSocket => write!(f, "{} or ICMP datagram sockets", self.capability),
+        }
+    }
 }
 
 /// Flags that can't be combined.

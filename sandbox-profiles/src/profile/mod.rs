@@ -8,13 +8,20 @@
 //! `flags`; names and spellings within a profile are unique.
 
 mod call;
+mod lasts;
 mod flag;
+mod ports;
 mod target;
 
 pub use call::{
     AcceptExample, ChoiceWord, Examples, Parameter, ParameterKind, RefuseExample, Template,
 };
-pub use flag::{Conflict, DefaultSetting, Flag, FlagId, Form, Hint, Need, Order, Repeat, Required};
+pub use flag::{
+    Conflict, DefaultSetting, Flag, FlagId, Form, Hint, Meaning, Meant, Need, Order, Repeat,
+    Required, Requirement, Substitute,
+};
+pub use lasts::{Lasts, LastsTerm};
+pub use ports::ImpliedPorts;
 pub use target::{Pattern, Piece, TargetKind, TargetPlace, TargetRule};
 
 pub(crate) use call::ParameterTarget;
@@ -23,6 +30,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::sandbox::Sandbox;
+use crate::value::ValueType;
 
 /// A capability that a run can need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +81,8 @@ pub struct Profile {
     pub version: VersionProbe,
     /// Which targets the tool takes and how they are written.
     pub target: TargetRule,
+    /// What every run needs, whatever its flags.
+    pub needs: Vec<Need>,
     /// The flags that are accepted, in the order in which they are rendered.
     pub flags: Vec<Flag>,
     /// Arguments that stand first in every run, whatever the call says.
@@ -83,6 +93,8 @@ pub struct Profile {
     pub conflicts: Vec<Conflict>,
     /// Pairs of values that must not be the wrong way round.
     pub orders: Vec<Order>,
+    /// Ports that runs touch beside those that calls name.
+    pub implied_ports: Vec<ImpliedPorts>,
     /// Settings added when a call has none of their kind.
     pub defaults: Vec<DefaultSetting>,
     /// Flags without which there is nothing to run.
@@ -128,6 +140,14 @@ impl Profile {
             .map(FlagId)
     }
 
+    /// Whether its runs touch ports, as far as the profile says.
+    pub fn touches_ports(&self) -> bool {
+        let names_ports = |flag: &Flag| {
+            flag.meaning == Meaning::Port || matches!(flag.value, ValueType::Ports { .. })
+        };
+        self.flags.iter().any(names_ports) || !self.implied_ports.is_empty()
+    }
+
     /// The template of that name.
     pub fn template(&self, name: &str) -> Option<&Template> {
         self.templates.iter().find(|template| template.name == name)
@@ -159,6 +179,8 @@ pub struct VersionProbe {
 pub struct RunLimits {
     /// Timeout of a call that asks for none.
     pub timeout: Duration,
+    /// How long a call can take, which may be longer than `timeout`.
+    pub lasts: Option<Lasts>,
     /// Shortest timeout that a call may ask for.
     pub timeout_min: Duration,
     /// Longest timeout that a call may ask for.

@@ -66,6 +66,8 @@ pub enum ValueType {
         ports_max: u32,
         /// The whole argument that means all ports (`-p-`), if that is accepted.
         all: Option<String>,
+        /// Whether these are ports to leave alone.
+        excluded: bool,
     },
     /// One of these words.
     Word {
@@ -222,9 +224,14 @@ impl ValueType {
             Self::Ports {
                 items_max,
                 ports_max,
+                excluded,
                 ..
             } => {
-                let items_max = scope.port_ranges_max().min(*items_max);
+                // Leaving ports out is never what a scope bounds.
+                let items_max = match excluded {
+                    true => *items_max,
+                    false => scope.port_ranges_max().min(*items_max),
+                };
                 PortList::parse(text, items_max, *ports_max).map(Value::Ports)
             }
             Self::Word {

@@ -150,10 +150,11 @@ impl NameRule {
                     "did you mean {meant}? unlisted names, \
                      patterns, paths and expressions are never accepted"
                 )),
-                None => remedies.push(
-                    "use listed names only; patterns, paths and expressions are never accepted"
-                        .to_owned(),
-                ),
+                None => remedies.push(format!(
+                    "use listed names only, like {}; patterns, paths and expressions are never \
+                     accepted",
+                    self.like(unknown).join(", ")
+                )),
             }
         }
         if !forbidden.is_empty() {
@@ -196,6 +197,22 @@ impl NameRule {
                 None => entry == name,
                 Some(prefix) => entry == name || name.strip_prefix(prefix).is_some_and(is_name_end),
             })
+    }
+
+    /// A few listed names to choose from: those of the same family as the first
+    /// unknown one (`http-`), else the first ones.
+    fn like(&self, unknown: &[&str]) -> Vec<&str> {
+        const SHOWN_MAX: usize = 5;
+        let head = |name: &str| name.split_once('-').map(|(head, _)| head.to_owned());
+        let family = unknown.iter().find_map(|name| head(name));
+        let names = self.safe.iter().map(String::as_str);
+        let related = names.clone().filter(|name| head(name) == family);
+        let related: Vec<&str> = related.take(SHOWN_MAX).collect();
+        if related.is_empty() {
+            names.take(SHOWN_MAX).collect()
+        } else {
+            related
+        }
     }
 
     fn nearest(&self, name: &str) -> Option<&str> {

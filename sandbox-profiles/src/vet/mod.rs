@@ -16,6 +16,7 @@ mod settle;
 
 mod form;
 mod policy;
+mod ports;
 
 pub use crate::call::{Arguments, Call, ParamValue};
 pub use run::VettedRun;
@@ -83,6 +84,7 @@ fn mended(
 }
 
 fn vet_once(profile: &Profile, scope: &Scope, call: &Call) -> Result<VettedRun, Trouble> {
+    let scope = scope.for_tool(&profile.name);
     let parsed = target::parse(&call.target)
         .map_err(|refusal| meant::teach(profile, scope, &call.target, refusal))
         .map_err(Trouble::plain)?;
@@ -164,6 +166,7 @@ pub fn vet_argv(profile: &Profile, scope: &Scope, argv: &[String]) -> Result<Vet
 
 /// The run that an argument vector describes, rendered anew.
 fn revet(profile: &Profile, scope: &Scope, argv: &[String]) -> Result<VettedRun, Trouble> {
+    let scope = scope.for_tool(&profile.name);
     check_elements(argv).map_err(Trouble::plain)?;
     let (middle, elements) = frame(profile, argv).map_err(Trouble::plain)?;
     let form::Found { target, parts } = form::read(profile, scope, elements)?;

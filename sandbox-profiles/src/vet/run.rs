@@ -6,12 +6,14 @@
 //! Invariants: made in `settle` only.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::answers;
 use super::settle::{Draft, finish};
 use crate::aim;
 use crate::grammar::element_of;
-use crate::profile::{Capability, Form, Need, Profile};
+use crate::lasts;
+use crate::profile::{Form, Need, Profile, Requirement, Substitute};
 use crate::refusal::{Detail, Refusal, RefusalKind};
 use crate::scope::Scope;
 use crate::target::Target;
@@ -30,7 +32,7 @@ use crate::value::Value;
 pub struct VettedRun {
     pub(super) tool: String,
     pub(super) argv: Vec<String>,
-    pub(super) needs: Vec<Capability>,
+    pub(super) needs: Vec<Requirement>,
     pub(super) intrusive: bool,
     /// What the run was made from; pinning makes it again.
     pub(super) draft: Draft,
@@ -52,9 +54,15 @@ impl VettedRun {
         std::slice::from_ref(&self.draft.target)
     }
 
-    /// The capabilities that the run needs, sorted.
-    pub fn needs(&self) -> &[Capability] {
+    /// What the run needs of the executor, sorted, one row per capability.
+    pub fn needs(&self) -> &[Requirement] {
         &self.needs
+    }
+
+    /// How long the run can take, if the profile says so: the time that it needs
+    /// where nothing answers.
+    pub fn lasts(&self, profile: &Profile) -> Option<Duration> {
+        lasts::lasts(profile, &self.draft.settings)
     }
 
     /// What was corrected or decided on the way, for the result to say so.
@@ -102,6 +110,7 @@ impl VettedRun {
         let Some(name) = self.unresolved().map(ToOwned::to_owned) else {
             return Ok(self);
         };
+        let scope = scope.for_tool(&profile.name);
         aim::admit_address(profile, scope, address).map_err(|refusal| for_name(refusal, &name))?;
         let target = Target::Name {
             name,
@@ -135,31 +144,72 @@ impl VettedRun {
         let Some(name) = self.unresolved().map(ToOwned::to_owned) else {
             return Ok(self);
         };
+        let scope = scope.for_tool(&profile.name);
         let asked = self.draft.families.first().copied();
         let chosen = answers::choose(profile, scope, &name, asked, answers)?;
         self.pin(profile, scope, chosen)
     }
 
-    /// The refusal of this run where a capability it needs is not held, with the
-    /// reason of each flag and the nearest arguments that need none.
-    pub fn refuse_without(&self, profile: &Profile, capability: Capability) -> Refusal {
+    /// The refusal of this run where what it needs is not to be had, with the
+    /// reason of each flag and the nearest arguments that need no capability.
+    pub fn refuse_without(&self, profile: &Profile, missing: Requirement) -> Refusal {
+        let capability = missing.capability;
+        let lacks = |needs: &[Need]| {
+            let found = needs.iter().find(|need| need.what.capability == capability);
+            found.cloned()
+        };
+        let whole = lacks(&profile.needs);
         let mut kept: Vec<Vec<String>> = Vec::new();
         let mut asking = Vec::new();
-        let mut reasons = Vec::new();
+        let mut reasons: Vec<String> = whole.iter().map(|need| need.reason.clone()).collect();
         for (id, value) in &self.draft.settings {
             let Some(flag) = profile.flag(*id) else {
                 continue;
             };
-            match flag.needs.iter().find(|need| need.capability == capability) {
+            match lacks(&flag.needs) {
                 None => kept.push(element_of(flag, value)),
                 Some(need) => {
-                    kept.extend(self.instead(profile, need, value));
+                    kept.extend(self.instead(profile, &need, value));
                     asking.push(flag.spelling.clone());
                     reasons.push(format!("{}: {}", flag.spelling, need.reason));
                 }
             }
         }
-        // What would be added anyway says nothing of the call.
+        if whole.is_some() || asking.is_empty() {
+            asking = vec![self.tool.clone()];
+        }
+        // An empty list says nothing that the remedy doesn't.
+        let nearest =
+            Some(self.said(profile, kept)).filter(|words| whole.is_none() && !words.is_empty());
+        let way = match &nearest {
+            Some(nearest) => format!(
+                "the nearest call that needs no capability: {}",
+                nearest.join(" ")
+            ),
+            None if whole.is_some() => missing.remedy(),
+            None => format!(
+                "leave {} out: the call then needs no capability",
+                asking.join(" ")
+            ),
+        };
+        let remedy = match missing.or {
+            Substitute::IcmpSocket if whole.is_none() => format!("{way}; or {}", missing.remedy()),
+            Substitute::IcmpSocket | Substitute::Nothing => way,
+        };
+        Refusal::new(
+            "NM9",
+            absence_of(missing),
+            &asking.join(" "),
+            format!("{}; {remedy}", reasons.join("; ")),
+        )
+        .of_kind(RefusalKind::Capability)
+        .with("needs", Detail::List(vec![missing.to_string()]))
+        .with_nearest(nearest)
+    }
+
+    /// The arguments without what would be added anyway, which says nothing of
+    /// the call.
+    fn said(&self, profile: &Profile, mut kept: Vec<Vec<String>>) -> Vec<String> {
         let is_network = matches!(self.draft.target, Target::Network(_));
         let added = profile
             .defaults
@@ -168,20 +218,7 @@ impl VettedRun {
         let added: Vec<_> = added.map(|default| &default.args).collect();
         kept.retain(|words| !added.contains(&words));
         kept.dedup();
-        let kept: Vec<String> = kept.concat();
-        Refusal::new(
-            "NM9",
-            format!("the executor does not hold {capability}, which this call needs"),
-            &asking.join(" "),
-            format!(
-                "{}; the nearest call that needs no capability: {}",
-                reasons.join("; "),
-                kept.join(" ")
-            ),
-        )
-        .of_kind(RefusalKind::Capability)
-        .with("needs", Detail::List(vec![capability.to_string()]))
-        .with_nearest(Some(kept))
+        kept.concat()
     }
 
     /// What stands in for a flag that needs what is not held: nothing where the
@@ -200,20 +237,19 @@ impl VettedRun {
             _ => Some(need.instead.clone()),
         }
     }
+}
 
-    /// The refusal of this run of a tool that uses raw sockets or, in their place,
-    /// ICMP datagram sockets ([`crate::sandbox::RawUse::OrIcmpSocket`]), where
-    /// neither can be had.
-    pub fn refuse_without_icmp(&self) -> Refusal {
-        Refusal::new(
-            "NM9",
-            "neither CAP_NET_RAW nor ICMP datagram sockets are open to the executor",
-            &self.tool,
-            "run the executor with CAP_NET_RAW, or open net.ipv4.ping_group_range to its group; \
-             nmap with -sn finds hosts without either",
-        )
-        .of_kind(RefusalKind::Capability)
-        .with("needs", Detail::List(vec![Capability::NetRaw.to_string()]))
+/// What is not to be had, in words.
+fn absence_of(missing: Requirement) -> String {
+    let capability = missing.capability;
+    match missing.or {
+        Substitute::Nothing => {
+            format!("the executor does not hold {capability}, which this call needs")
+        }
+        Substitute::IcmpSocket => format!(
+            "the executor does not hold {capability}, and the kernel does not open ICMP \
+             datagram sockets to it; this call needs one of them"
+        ),
     }
 }
 

@@ -10,11 +10,12 @@ use super::policy::{
     add_exclusions, check_decoys, check_exclusions, check_families, check_intrusive,
     check_ipv4_only, intrusive_parts,
 };
+use super::ports;
 use super::run::VettedRun;
 use crate::aim::{self, Aim};
 use crate::compose;
 use crate::grammar::{Settings, Trouble, render_for_tool};
-use crate::profile::{Capability, FlagId, Profile, TargetPlace};
+use crate::profile::{FlagId, Profile, Requirement, TargetPlace};
 use crate::scope::Scope;
 use crate::target::Target;
 use crate::value::{Value, ValueType};
@@ -43,8 +44,10 @@ pub(super) fn settle(
     check_decoys(profile, scope, &draft.target, &draft.settings)?;
     check_intrusive(profile, scope, &draft.settings)?;
     check_exclusions(profile, &draft.target, &draft.settings)?;
+    let asked = draft.settings.clone();
     compose::add_defaults(profile, scope, &draft.target, &mut draft.settings)?;
     compose::check_required(profile, &draft.settings)?;
+    ports::hold(profile, scope, &asked, &mut draft.settings)?;
     if let (Some(id), false) = (profile.target.exclude, exclude.is_empty()) {
         add_exclusions(profile, &draft.target, id, exclude, &mut draft.settings)?;
     }
@@ -68,14 +71,9 @@ pub(super) fn finish(profile: &Profile, scope: &Scope, draft: Draft) -> Result<V
     check_families(profile, scope, &draft.target, &draft.families)?;
     check_ipv4_only(profile, &draft.target, &draft.settings)?;
     check_decoys(profile, scope, &draft.target, &draft.settings)?;
-    let mut needs: Vec<Capability> = draft
-        .settings
-        .keys()
-        .filter_map(|id| profile.flag(*id))
-        .flat_map(|flag| flag.needs.iter().map(|need| need.capability))
-        .collect();
-    needs.sort_unstable();
-    needs.dedup();
+    let flags = draft.settings.keys().filter_map(|id| profile.flag(*id));
+    let needs = flags.flat_map(|flag| &flag.needs).chain(&profile.needs);
+    let needs = Requirement::union(needs.map(|need| need.what));
     let argv = argv_of(profile, scope, &draft)?;
     let intrusive = !intrusive_parts(profile, &draft.settings).is_empty();
     Ok(VettedRun {

@@ -16,10 +16,13 @@ fn curl(scope: &Scope, target: &str, args: &str) -> VettedRun {
 
 fn tail(run: &VettedRun) -> String {
     let argv = run.argv().join(" ");
-    argv.strip_prefix(FIXED)
-        .and_then(|rest| rest.strip_prefix(' '))
-        .unwrap()
-        .to_owned()
+    let rest = argv.strip_prefix(FIXED).unwrap();
+    let family = if argv.contains("fd00::") {
+        " -6 "
+    } else {
+        " -4 "
+    };
+    rest.strip_prefix(family).unwrap().to_owned()
 }
 
 fn elements(text: &str) -> Vec<String> {
@@ -151,7 +154,7 @@ fn refuses_a_url_that_leads_elsewhere_than_its_pin() {
         ),
     ];
     for (target, rule, why) in refused {
-        let argv = elements(&format!("{FIXED} {BOUNDS} {target}"));
+        let argv = elements(&format!("{FIXED} -4 {BOUNDS} {target}"));
         let refusal = vet_argv(tool("curl"), &scope(), &argv).expect_err(why);
         assert_eq!(&*refusal.rule, rule, "{why}: {refusal}");
     }
@@ -160,7 +163,7 @@ fn refuses_a_url_that_leads_elsewhere_than_its_pin() {
 #[test]
 fn refuses_another_frame_around_the_url() {
     let url = "http://10.0.0.9:80/";
-    let good = format!("{FIXED} {BOUNDS} {url}");
+    let good = format!("{FIXED} -4 {BOUNDS} {url}");
     assert!(vet_argv(tool("curl"), &scope(), &elements(&good)).is_ok());
     let bad = [
         (good.replace("-q -sS", "-sS -q"), "-q not first"),
@@ -194,7 +197,8 @@ fn refuses_another_frame_around_the_url() {
 
 #[test]
 fn a_name_server_stands_once_and_in_scope() {
-    let good = "/usr/bin/dig -r +yaml @10.0.0.53 -p 53 -t A -q web.lab.internal +time=3 +tries=1";
+    let good =
+        "/usr/bin/dig -r +yaml @10.0.0.53 -4 -p 53 -t A -q web.lab.internal +time=3 +tries=1";
     let dig = |argv: &str| vet_argv(tool("dig"), &scope(), &elements(argv));
     assert_eq!(dig(good).unwrap().argv(), elements(good));
     let bad = [
@@ -226,6 +230,8 @@ fn a_name_server_stands_once_and_in_scope() {
             "a bare name",
         ),
         (good.replace("-r ", ""), "ARG7", "a configuration file"),
+        (good.replace("-4 ", ""), "ARG7", "no address family"),
+        (good.replace("-4 ", "-6 "), "TGT9", "another address family"),
         (good.replace("-t A", "-t AXFR"), "ARG6", "a whole zone"),
         (
             good.replace("web.lab.internal", "www.example.com"),

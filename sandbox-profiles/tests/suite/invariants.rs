@@ -40,7 +40,7 @@ pub(crate) fn accepted(
     let listed = run
         .needs()
         .iter()
-        .all(|need| profile.capabilities.contains(need));
+        .all(|need| profile.capabilities.contains(&need.capability));
     ensure(listed, "a need that the profile does not list")?;
     if let Some(name) = run.unresolved() {
         return ensure(ground.admits_name(name), "a name outside the scope");
@@ -204,7 +204,25 @@ fn allowed(ground: &Ground, flag: &Flag, value: Option<&str>) -> Check {
         !marks,
         &format!("a value that looks like a flag: {spelling} {value}"),
     )?;
-    let fits = match &flag.value {
+    ensure(
+        fits(ground, flag, value),
+        &format!("a value out of bounds: {spelling} {value}"),
+    )?;
+    if is_text(&flag.value) {
+        return Ok(());
+    }
+    ensure(!value.contains('/'), &format!("a path: {spelling} {value}"))?;
+    let mut spans = literals(value).into_iter();
+    let inside = spans.all(|span| span.is_single() && ground.admits(&span));
+    ensure(
+        inside,
+        &format!("an address outside the scope: {spelling} {value}"),
+    )
+}
+
+/// Whether the value is one of those that the flag's type describes.
+fn fits(ground: &Ground, flag: &Flag, value: &str) -> bool {
+    match &flag.value {
         ValueType::Integer {
             min,
             max,
@@ -246,10 +264,13 @@ fn allowed(ground: &Ground, flag: &Flag, value: Option<&str>) -> Check {
         | ValueType::Networks { .. }
         | ValueType::Mac
         | ValueType::Address => true,
-    };
-    ensure(fits, &format!("a value out of bounds: {spelling} {value}"))?;
-    // Texts for a server, and networks that are held against the target.
-    let text = match &flag.value {
+    }
+}
+
+/// Whether the value is a text for a server, or networks that are held against the
+/// target.
+fn is_text(kind: &ValueType) -> bool {
+    match kind {
         ValueType::UrlPath { .. }
         | ValueType::UrlQuery { .. }
         | ValueType::Headers { .. }
@@ -267,15 +288,5 @@ fn allowed(ground: &Ground, flag: &Flag, value: Option<&str>) -> Check {
         | ValueType::Mac
         | ValueType::ByteRange
         | ValueType::Address => false,
-    };
-    if text {
-        return Ok(());
     }
-    ensure(!value.contains('/'), &format!("a path: {spelling} {value}"))?;
-    let mut spans = literals(value).into_iter();
-    let inside = spans.all(|span| span.is_single() && ground.admits(&span));
-    ensure(
-        inside,
-        &format!("an address outside the scope: {spelling} {value}"),
-    )
 }

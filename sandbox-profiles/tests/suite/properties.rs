@@ -60,6 +60,7 @@ const SETTINGS: &[&str] = &[
     "--reason",
     "-n",
     "--traceroute",
+    "--exclude-ports 80,443",
     "--max-retries 3",
     "--max-parallelism 20",
     "--max-hostgroup 16",
@@ -78,6 +79,17 @@ const SETTINGS: &[&str] = &[
     "-4",
     "-6",
     "-D fd00::9",
+    "-I",
+    "-T",
+    "-U",
+    "--mtu",
+    "-m 40",
+    "-f 31",
+    "-q 2",
+    "-N 4",
+    "-z 0.50",
+    "--wait=2",
+    "-p 443",
 ];
 
 /// Parts that break a setting, or another one with it.
@@ -190,7 +202,7 @@ fn parameter() -> impl Strategy<Value = (String, ParamValue)> {
         .prop_map(|((name, good), other)| (name.to_owned(), other.unwrap_or(good)))
 }
 
-fn any_call() -> impl Strategy<Value = Call> {
+pub(crate) fn any_call() -> impl Strategy<Value = Call> {
     let arguments = prop_oneof![
         6 => tokens().prop_map(Arguments::Tokens),
         6 => tokens().prop_map(|tokens| Arguments::Text(tokens.join(" "))),
@@ -232,8 +244,8 @@ fn scopes() -> Vec<(Scope, Ground)> {
     configs.iter().map(both).collect()
 }
 
-fn profiles() -> [&'static Profile; 2] {
-    [tool("nmap"), tool("ping")]
+fn profiles() -> [&'static Profile; 3] {
+    [tool("nmap"), tool("ping"), tool("traceroute")]
 }
 
 proptest! {

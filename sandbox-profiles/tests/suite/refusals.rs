@@ -1,6 +1,7 @@
 //! Refusals teach: rule, offending part, remedy, nearest accepted call.
 
-use sandbox_profiles::{Capability, Detail, RefusalKind};
+use sandbox_profiles::vet::vet;
+use sandbox_profiles::{Detail, RefusalKind};
 
 use crate::bench::{intrusive, nmap, scope};
 
@@ -31,7 +32,7 @@ fn name_the_nearest_accepted_arguments() {
         ),
         ("-T 4", "-T", Some("-T4"), "apart"),
         ("-T6", "6", Some("-T5"), "nearest number"),
-        ("-Taggressive", "-Taggressive", Some("-T4"), "by name"),
+        ("-Taggressive", "aggressive", Some("-T4"), "by name"),
         ("-PS 80", "80", Some("-PS80"), "apart: a second target"),
         ("-p -", "-", Some("-p-"), "all ports"),
         ("-p T:80", "T:80", Some("-p 80"), "protocol prefix"),
@@ -105,6 +106,41 @@ fn name_the_nearest_accepted_arguments() {
             "its opposite is no neighbour",
         ),
         ("-sV; id", "-sV;", None, "no guess after a metacharacter"),
+        ("-v -vv", "-vv", Some("-v -v"), "what is left of the count"),
+        ("-v2", "-v2", Some("-vv"), "a level"),
+        ("-v 2", "2", Some("-vv"), "a level"),
+        ("-p all", "all", Some("-p-"), "all ports"),
+        ("-p U:53", "U:53", Some("-sU -p 53"), "UDP ports"),
+        (
+            "-p T:80,U:53",
+            "T:80",
+            None,
+            "two scans of different ports are two calls",
+        ),
+        ("-p 80 443", "80 443", Some("-p 80,443"), "a torn list"),
+        ("-p 80 44", "80 44", Some("-p 80,44"), "not 8044"),
+        ("-p 80, 443", "80, 443", Some("-p 80,443"), "a torn list"),
+        (
+            "--host-timeout 30 s -sV",
+            "30 s",
+            Some("--host-timeout 30s -sV"),
+            "a torn span",
+        ),
+        (
+            "--scan-delay 10 ms",
+            "10 ms",
+            Some("--scan-delay 10ms"),
+            "a torn span",
+        ),
+        ("nmap -sV", "nmap", Some("-sV"), "the tool's name"),
+        (
+            "-sV 10.0.0.2",
+            "10.0.0.2",
+            Some("-sV"),
+            "a second target, as far as the call's own goes",
+        ),
+        ("-sN", "-sN", None, "no other scan by the case of a letter"),
+        ("-c 3", "-c", None, "another tool's flag"),
         (
             "--ports 80 -T 3 -sSV",
             "--ports",
@@ -121,6 +157,52 @@ fn name_the_nearest_accepted_arguments() {
             !refusal.message.is_empty() && !refusal.remedy.is_empty(),
             "{args}"
         );
+    }
+}
+
+#[test]
+fn say_what_to_do() {
+    let cases = [
+        // arguments, part of the remedy
+        ("-ff", "--mtu 16"),
+        ("-W 2", "--host-timeout"),
+        ("-c 3", "--max-retries"),
+        ("-sX", "-sT"),
+        (
+            "--script http-enum",
+            "http-headers, http-methods, http-title",
+        ),
+        ("--script ssl-enum", "ssl-cert"),
+        ("--script all", "default, discovery, safe, version"),
+        ("10.0.0.2", "`target`"),
+        ("--nonsense", "`mantlet tools`"),
+    ];
+    for (args, part) in cases {
+        let refusal = nmap(&scope(), "10.0.0.1", args).unwrap_err();
+        assert!(refusal.remedy.contains(part), "{args}: {refusal}");
+    }
+    let refusal = nmap(&intrusive(), "10.0.0.1", "-ff").unwrap_err();
+    let nearest = refusal.nearest.unwrap();
+    assert_eq!(nearest, ["--mtu", "16"]);
+}
+
+#[test]
+fn of_ping_say_what_to_do() {
+    let cases = [
+        // arguments, nearest
+        ("-qc 4", Some("-q -c 4")),
+        ("-nc4", None),
+        ("--count 4", Some("-c 4")),
+        ("--deadline 5", Some("-w 5")),
+        ("ping -c 4", Some("-c 4")),
+        ("-i 0 .5", Some("-i 0.5")),
+        ("-c 4 5", Some("-c 4")),
+    ];
+    for (args, nearest) in cases {
+        let call = crate::bench::call("10.0.0.1", args);
+        let refusal = vet(crate::bench::tool("ping"), &scope(), &call).unwrap_err();
+        let got = refusal.nearest.as_ref().map(|list| list.join(" "));
+        assert_eq!(got.as_deref(), nearest, "{args}: {refusal}");
     }
 }
 
@@ -142,7 +224,7 @@ fn of_a_missing_capability_name_the_reason_and_the_nearest_call() {
     ];
     for (args, offending, nearest) in cases {
         let run = nmap(&scope(), "10.0.0.1", args).unwrap();
-        let refusal = run.refuse_without(crate::bench::tool("nmap"), Capability::NetRaw);
+        let refusal = run.refuse_without(crate::bench::tool("nmap"), run.needs()[0]);
         assert_eq!(refusal.kind, RefusalKind::Capability);
         assert_eq!((&*refusal.rule, &*refusal.offending), ("NM9", offending));
         let arguments = refusal.nearest.unwrap().join(" ");
@@ -154,7 +236,7 @@ fn of_a_missing_capability_name_the_reason_and_the_nearest_call() {
         );
     }
     let run = nmap(&intrusive(), "10.0.0.1", "-A").unwrap();
-    let refusal = run.refuse_without(crate::bench::tool("nmap"), Capability::NetRaw);
+    let refusal = run.refuse_without(crate::bench::tool("nmap"), run.needs()[0]);
     assert!(refusal.remedy.contains("--traceroute"), "{refusal}");
     assert!(refusal.detail.iter().any(|(name, value)| {
         *name == "needs" && *value == Detail::List(vec!["CAP_NET_RAW".to_owned()])

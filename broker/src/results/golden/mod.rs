@@ -1,7 +1,7 @@
 //! Golden tests: recorded outputs of real runs, and what must become of them.
 //!
-//! The recordings come from nmap 7.93, ping of iputils 20221126, curl 7.88.1 and dig 9.18.49 in a lab
-//! of network namespaces (nginx, OpenSSL, BIND, and servers that attack);
+//! The recordings come from nmap 7.93, ping of iputils 20221126, traceroute 2.1.2, curl 7.88.1 and
+//! dig 9.18.49 in a lab of network namespaces (nginx, OpenSSL, BIND, and servers that attack);
 //! `cut.xml` is a recording that was shortened and `hostile.xml` is written by hand. With
 //! `MANTLET_BLESS=1` in the environment the expectations are written anew instead of compared.
 //!
@@ -58,6 +58,27 @@ const fn case(
         why,
     }
 }
+
+/// Paths of four hops, 10.67.1.2 to 10.67.4.2, by routers that do what the `why` says.
+#[rustfmt::skip]
+const TRACES: &[Case] = &[
+    case("trace-ok.txt", "traceroute -n -4 -- 10.67.4.2", 1, ENDED, "all answered"),
+    case("trace-six.txt", "traceroute -n -6 -- fd67:0:0:4::2", 1, ENDED, "IPv6"),
+    case("trace-silent.txt", "traceroute -n -4 -w 1 -- 10.67.4.2", 1, ENDED, "a hop that doesn't answer"),
+    case("trace-split.txt", "traceroute -n -4 -q 5 -- 10.67.4.2", 1, ENDED, "two routers at one hop"),
+    case("trace-mixed.txt", "traceroute -n -4 -q 5 -w 1 -- 10.67.4.2", 1, ENDED, "losses beside refusals"),
+    case("trace-prohibited.txt", "traceroute -n -4 -q 2 -- 10.67.4.2", 1, ENDED, "!X"),
+    case("trace-prohibitedsix.txt", "traceroute -n -6 -q 2 -- fd67:0:0:4::2", 1, ENDED, "!X, IPv6"),
+    case("trace-nohost.txt", "traceroute -n -4 -m 8 -- 10.67.4.99", 1, ENDED, "!H"),
+    case("trace-nonet.txt", "traceroute -n -4 -m 8 -q 2 -- 10.67.8.1", 1, ENDED, "!H from a router"),
+    case("trace-mtu.txt", "traceroute -n -4 --mtu -- 10.67.4.2", 1, ENDED, "a narrow link"),
+    case("trace-mtusix.txt", "traceroute -n -6 --mtu -q 2 -- fd67:0:0:4::2", 1, ENDED, "a narrow link, IPv6"),
+    case("trace-long.txt", "traceroute -n -4 -F -- 10.67.4.2 1450", 1, ENDED, "!F"),
+    case("trace-tcp.txt", "traceroute -n -4 -T -q 5 -w 1 -p 443 -- 10.67.4.2", 1, ENDED, "TCP"),
+    case("trace-black.txt", "traceroute -n -4 -T -m 6 -q 1 -w 1 -p 81 -- 10.67.4.2", 1, ENDED, "never reached"),
+    case("trace-killed.txt", "traceroute -n -4 -N 1 -w 1 -- 10.67.4.2", 1, TIMED_OUT, "killed at a hop"),
+    case("trace-noroute.txt", "traceroute -n -4 -- 192.0.2.1", 1, ENDED, "nothing sent"),
+];
 
 const SCANS: &[Case] = &[
     case(
@@ -198,7 +219,8 @@ const SCANS: &[Case] = &[
 
 /// All recordings.
 fn cases() -> impl Iterator<Item = &'static Case> {
-    SCANS.iter().chain(curl::CASES).chain(dig::CASES)
+    let others = [TRACES, curl::CASES, dig::CASES];
+    SCANS.iter().chain(others.into_iter().flatten())
 }
 
 impl Case {
@@ -209,6 +231,8 @@ impl Case {
             Format::CurlJson
         } else if self.name.starts_with("dig") {
             Format::DigYaml
+        } else if self.name.starts_with("trace") {
+            Format::TracerouteText
         } else {
             Format::NmapXml
         }

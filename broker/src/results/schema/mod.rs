@@ -18,6 +18,7 @@ pub fn schema(format: Format) -> Value {
     match format {
         Format::NmapXml => nmap(),
         Format::PingText => ping(),
+        Format::TracerouteText => traceroute(),
         Format::CurlJson => curl::schema(),
         Format::DigYaml => dig::schema(),
         Format::Text => {
@@ -408,6 +409,90 @@ fn message() -> Value {
             ("?seq", count("Number of the request it answers.")),
             ("from", string("Who sent it.")),
             ("message", string("What it says.")),
+        ],
+    )
+}
+
+fn traceroute() -> Value {
+    object(
+        "The way to a host, as traceroute saw it.",
+        [
+            ("target", string("The target as given.")),
+            ("?address", string("The address traced.")),
+            (
+                "method",
+                string("udp (ports counted up), udp-port, icmp or tcp."),
+            ),
+            (
+                "?port",
+                count("The port, or the first of those counted up."),
+            ),
+            (
+                "reached",
+                flag("Whether an answer came from the address itself."),
+            ),
+            ("?hops_max", count("Most hops that were tried.")),
+            ("hops", list("The hops, in order.", traceroute_hop())),
+            (
+                "?mtu",
+                count("The longest packet, in bytes, that passed; only --mtu finds it."),
+            ),
+            (
+                "?annotations",
+                list("What the annotations mean.", annotation()),
+            ),
+            (
+                "?warnings",
+                strings("What traceroute said on standard error."),
+            ),
+            ("truncated", flag("Whether traceroute was stopped early.")),
+            ("?hops_omitted", count("Hops that are not in this result.")),
+            (
+                "?annotations_omitted",
+                count("Annotations that are not explained in this result."),
+            ),
+            (
+                "?warnings_omitted",
+                count("Warnings that are not in this result."),
+            ),
+        ],
+    )
+}
+
+fn traceroute_hop() -> Value {
+    let probe = object(
+        "One packet. Without an address, nobody answered.",
+        [
+            ("?address", string("Who answered.")),
+            ("?rtt_ms", number("Round-trip time in milliseconds.")),
+            (
+                "?annotation",
+                string("What is odd about the answer: !H, !X, !F-1400, …"),
+            ),
+            (
+                "?mtu",
+                count("Bytes that packets had to be shortened to, to get here."),
+            ),
+        ],
+    );
+    object(
+        "One hop.",
+        [
+            ("ttl", count("Distance.")),
+            (
+                "probes",
+                list("What became of each packet, in order.", probe),
+            ),
+        ],
+    )
+}
+
+fn annotation() -> Value {
+    object(
+        "One annotation.",
+        [
+            ("code", string("As traceroute writes it.")),
+            ("meaning", string("What it means.")),
         ],
     )
 }

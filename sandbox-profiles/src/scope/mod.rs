@@ -1,18 +1,31 @@
 //! The scope: which networks and names may be touched, and how hard.
 //!
 //! Made from configuration by both processes and compared by digest. It decides
-//! about addresses, networks and names one at a time; it resolves nothing.
+//! about addresses, networks, names and ports one at a time; it resolves nothing.
 //!
 //! Invariants: an address of [`NEVER_ALLOWED`] is refused whatever the
-//! configuration lists; a denied network wins over an allowed one; an empty
-//! list allows nothing.
+//! configuration lists, for every tool; what is denied wins over what is allowed,
+//! and what is denied for all is denied for each tool; an empty list allows
+//! nothing.
 
+mod compare;
+mod config;
+mod error;
+mod ports;
+
+pub use compare::{Fact, FactValue, Standing};
+pub use config::{SCOPE_KEYS, ScopeConfig, ToolScopeConfig};
+pub use error::ScopeError;
+pub use ports::PortSet;
+
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::limits::{NETWORK_SIZE_MAX, PORT_RANGES_MAX, SCOPE_ENTRIES_MAX};
+use crate::limits::{
+    HOST_BYTES_MAX, NETWORK_SIZE_MAX, PORT_RANGES_MAX, SCOPE_ENTRIES_MAX, SCOPE_TOOLS_MAX,
+};
 use crate::net::{Network, is_covered, merged};
 use crate::target::is_label;
 
@@ -34,101 +47,20 @@ pub const NEVER_ALLOWED: &[(&str, &str)] = &[
     ("fd20:ce::254/128", "a cloud metadata service"),
 ];
 
-/// The scope as configuration spells it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ScopeConfig {
-    /// Networks that may be touched, in CIDR form.
-    pub allowed_networks: Vec<String>,
-    /// Networks that may not, even inside allowed ones.
-    pub denied_networks: Vec<String>,
-    /// Ends of host names that may be asked for, each with its leading dot.
-    pub allowed_suffixes: Vec<String>,
-    /// Whether intrusive flags and values are allowed.
-    pub allow_intrusive: bool,
-    /// Most addresses of a target network, 1 to 65,536.
-    pub max_network_size: u32,
-    /// Most items of a port list, 1 to 100.
-    pub max_port_ranges: u32,
-}
-
-impl Default for ScopeConfig {
-    fn default() -> Self {
-        let texts = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
-        Self {
-            allowed_networks: texts(&["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]),
-            denied_networks: Vec::new(),
-            allowed_suffixes: texts(&[".lab.internal"]),
-            allow_intrusive: false,
-            max_network_size: 1024,
-            max_port_ranges: 100,
-        }
-    }
-}
-
 /// What may be touched; made by [`Scope::new`] only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     allowed: Vec<Network>,
     denied: Vec<Network>,
     suffixes: Vec<String>,
+    /// The allowed ports without the denied ones.
+    ports: PortSet,
     allow_intrusive: bool,
     network_size_max: u32,
     port_ranges_max: u32,
     never: Vec<(Network, &'static str)>,
-}
-
-/// How a configured scope is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ScopeError {
-    /// An entry of a network list is no network.
-    #[error("{key}: {entry:?} is no network: {why}; write ADDRESS/PREFIX, like 10.0.0.0/8")]
-    Network {
-        /// The configuration key.
-        key: &'static str,
-        /// The entry.
-        entry: String,
-        /// What is wrong with it.
-        why: crate::net::NetworkError,
-    },
-    /// A network has host bits, so it may not mean what its author thinks.
-    #[error("{key}: {entry:?} has host bits set; write {network}, or the single address")]
-    HostBits {
-        /// The configuration key.
-        key: &'static str,
-        /// The entry.
-        entry: String,
-        /// The network it lies in.
-        network: Network,
-    },
-    /// An entry of the suffix list is no suffix.
-    #[error(
-        "allowed_suffixes: {entry:?} is no suffix; write a dot and lower case labels, like .lab.internal"
-    )]
-    Suffix {
-        /// The entry.
-        entry: String,
-    },
-    /// A list is too long.
-    #[error("{key}: {count} entries, at most {max} are allowed; merge neighbouring networks")]
-    TooMany {
-        /// The configuration key.
-        key: &'static str,
-        /// How many there are.
-        count: usize,
-        /// How many there may be.
-        max: usize,
-    },
-    /// A number is out of range.
-    #[error("{key}: {value} is out of range; write a number from 1 to {max}")]
-    Range {
-        /// The configuration key.
-        key: &'static str,
-        /// The number.
-        value: u32,
-        /// The greatest one allowed.
-        max: u32,
-    },
+    /// The whole scope of each tool that has one of its own.
+    tools: BTreeMap<String, Scope>,
 }
 
 impl Scope {
@@ -154,10 +86,13 @@ impl Scope {
         few_enough("allowed_suffixes", suffixes.len())?;
         suffixes.sort_unstable();
         suffixes.dedup();
+        let allowed_ports = parse_ports("allowed_ports", &config.allowed_ports)?;
+        let denied_ports = parse_ports("denied_ports", &config.denied_ports)?;
         Ok(Self {
             allowed: parse_networks("allowed_networks", &config.allowed_networks)?,
             denied: parse_networks("denied_networks", &config.denied_networks)?,
             suffixes,
+            ports: allowed_ports.without(&denied_ports),
             allow_intrusive: config.allow_intrusive,
             network_size_max: config.max_network_size,
             port_ranges_max: config.max_port_ranges,
@@ -165,7 +100,19 @@ impl Scope {
                 .iter()
                 .filter_map(|(text, name)| Some((Network::parse(text).ok()?, *name)))
                 .collect(),
+            tools: tools(config)?,
         })
+    }
+
+    /// The scope of one tool, by its profile's name: the general one, unless the
+    /// configuration has a table for it. The scope of a tool is its own.
+    pub fn for_tool(&self, name: &str) -> &Self {
+        self.tools.get(name).unwrap_or(self)
+    }
+
+    /// The tools that have a scope of their own, sorted.
+    pub fn tools(&self) -> impl Iterator<Item = &str> {
+        self.tools.keys().map(String::as_str)
     }
 
     /// The allowed networks, sorted, without those that lie in another one.
@@ -181,6 +128,11 @@ impl Scope {
     /// The allowed name suffixes, each with its leading dot, sorted.
     pub fn allowed_suffixes(&self) -> &[String] {
         &self.suffixes
+    }
+
+    /// The ports that may be touched.
+    pub const fn ports(&self) -> &PortSet {
+        &self.ports
     }
 
     /// Whether intrusive flags and values are allowed.
@@ -207,20 +159,34 @@ impl Scope {
     /// the configuration that means the same.
     pub fn digest(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
-        hash.update(b"mantlet scope 1\n");
+        hash.update(b"mantlet scope 2\n");
+        hash.update(self.canonical());
+        for (name, scope) in &self.tools {
+            let own = scope.canonical();
+            // A table that changes nothing means nothing.
+            if own != self.canonical() {
+                hash.update(format!("tool {name}\n{own}"));
+            }
+        }
+        hash.finalize().into()
+    }
+
+    /// What holds where no tool has its own scope, in one spelling.
+    fn canonical(&self) -> String {
+        let mut text = String::new();
         for (key, networks) in [("allowed", &self.allowed), ("denied", &self.denied)] {
             for network in networks {
-                hash.update(format!("{key} {network}\n"));
+                text.push_str(&format!("{key} {network}\n"));
             }
         }
         for suffix in &self.suffixes {
-            hash.update(format!("suffix {suffix}\n"));
+            text.push_str(&format!("suffix {suffix}\n"));
         }
-        hash.update(format!(
-            "intrusive {}\nnetwork_size {}\nport_ranges {}\n",
-            self.allow_intrusive, self.network_size_max, self.port_ranges_max
+        text.push_str(&format!(
+            "ports {}\nintrusive {}\nnetwork_size {}\nport_ranges {}\n",
+            self.ports, self.allow_intrusive, self.network_size_max, self.port_ranges_max
         ));
-        hash.finalize().into()
+        text
     }
 
     /// The never-allowed part that the network touches, if it does.
@@ -279,14 +245,35 @@ fn in_range(key: &'static str, value: u32, max: u32) -> Result<(), ScopeError> {
 
 fn few_enough(key: &'static str, count: usize) -> Result<(), ScopeError> {
     if count <= SCOPE_ENTRIES_MAX {
-        Ok(())
-    } else {
-        Err(ScopeError::TooMany {
-            key,
-            count,
-            max: SCOPE_ENTRIES_MAX,
-        })
+        return Ok(());
     }
+    Err(ScopeError::TooMany {
+        key,
+        count,
+        max: SCOPE_ENTRIES_MAX,
+        remedy: "merge neighbouring ones",
+    })
+}
+
+/// The whole scope of each tool that has a table.
+fn tools(config: &ScopeConfig) -> Result<BTreeMap<String, Scope>, ScopeError> {
+    let count = config.tools.len();
+    if count > SCOPE_TOOLS_MAX {
+        return Err(ScopeError::TooMany {
+            key: "tools",
+            count,
+            max: SCOPE_TOOLS_MAX,
+            remedy: "say what most tools share in the general keys",
+        });
+    }
+    let scope = |(tool, own): (&String, &ToolScopeConfig)| {
+        let whole = Scope::new(&config.for_tool(own)).map_err(|fault| ScopeError::Tool {
+            tool: tool.clone(),
+            fault: Box::new(fault),
+        })?;
+        Ok((tool.clone(), whole))
+    };
+    config.tools.iter().map(scope).collect()
 }
 
 fn parse_networks(key: &'static str, entries: &[String]) -> Result<Vec<Network>, ScopeError> {
@@ -311,12 +298,20 @@ fn parse_networks(key: &'static str, entries: &[String]) -> Result<Vec<Network>,
     Ok(merged(networks))
 }
 
+fn parse_ports(key: &'static str, entries: &[String]) -> Result<PortSet, ScopeError> {
+    few_enough(key, entries.len())?;
+    PortSet::parse(entries.iter().map(String::as_str)).map_err(|entry| ScopeError::Port {
+        key,
+        entry: entry.to_owned(),
+    })
+}
+
 fn parse_suffix(entry: &str) -> Result<String, ScopeError> {
     let wrong = || ScopeError::Suffix {
         entry: entry.to_owned(),
     };
     let labels = entry.strip_prefix('.').ok_or_else(wrong)?;
-    let good = entry.len() < crate::limits::HOST_BYTES_MAX
+    let good = entry.len() < HOST_BYTES_MAX
         && labels
             .split('.')
             .all(|label| is_label(label) && label == label.to_ascii_lowercase());
