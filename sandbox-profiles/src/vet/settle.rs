@@ -48,6 +48,9 @@ pub(super) fn settle(
     compose::add_defaults(profile, scope, &draft.target, &mut draft.settings)?;
     compose::check_required(profile, &draft.settings)?;
     ports::hold(profile, scope, &asked, &mut draft.settings)?;
+    // Once more, with what a template and defaults added: the executor sees no more
+    // than the whole, and refuses a whole that doesn't fit together.
+    compose::check(profile, &draft.settings)?;
     if let (Some(id), false) = (profile.target.exclude, exclude.is_empty()) {
         add_exclusions(profile, &draft.target, id, exclude, &mut draft.settings)?;
     }

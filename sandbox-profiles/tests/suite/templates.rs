@@ -158,3 +158,21 @@ fn unknown_ones_are_refused_with_the_nearest() {
     assert!(with("Quick", "").is_err(), "case counts");
     assert!(with("", "").is_err());
 }
+
+/// Found by the generated properties: what the call says alone, and the template
+/// alone, is in order.
+#[test]
+fn fit_together_with_the_call_or_are_refused() {
+    let traceroute = |args: &str| {
+        let call = Call {
+            template: Some("quick".to_owned()),
+            ..call("10.0.0.7", args)
+        };
+        vet::vet(tool("traceroute"), &scope(), &call)
+    };
+    assert!(traceroute("-f 15").is_ok(), "the template ends at hop 15");
+    let refusal = traceroute("-f 16").unwrap_err();
+    assert_eq!(&*refusal.rule, "ARG3", "{refusal}");
+    assert_eq!(&*refusal.offending, "-f -m");
+    assert!(traceroute("-f 16 -m 20").is_ok(), "the call's own bound");
+}
