@@ -184,6 +184,10 @@ fn parse_name(text: &str) -> Result<Parsed, Refusal> {
     if !name.split('.').all(is_label) {
         return refuse("TGT6", "neither an address nor a valid host name");
     }
+    if ends_in_number(name) {
+        let message = "a name that ends in a number, which tools read as an address";
+        return refuse("TGT8", message);
+    }
     let mut notes = Vec::new();
     if name != text {
         notes.push(format!("name written canonically: {text} became {name}"));
@@ -195,6 +199,14 @@ fn parse_name(text: &str) -> Result<Parsed, Refusal> {
         },
         notes,
     })
+}
+
+/// Whether the last label is a number, decimal or hexadecimal: resolvers and URL
+/// readers take such a name for an address (URL Standard, "ends in a number"), and
+/// would not look at what it was pinned to.
+pub(crate) fn ends_in_number(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    last.starts_with("0x") || last.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether the text is one label of a host name: letters, digits and inner hyphens.

@@ -27,7 +27,7 @@ use crate::limits::{
     HOST_BYTES_MAX, NETWORK_SIZE_MAX, PORT_RANGES_MAX, SCOPE_ENTRIES_MAX, SCOPE_TOOLS_MAX,
 };
 use crate::net::{Network, is_covered, merged};
-use crate::target::is_label;
+use crate::target::{ends_in_number, is_label};
 
 /// What no configuration can allow, each with its name for refusals.
 pub const NEVER_ALLOWED: &[(&str, &str)] = &[
@@ -314,7 +314,8 @@ fn parse_suffix(entry: &str) -> Result<String, ScopeError> {
     let good = entry.len() < HOST_BYTES_MAX
         && labels
             .split('.')
-            .all(|label| is_label(label) && label == label.to_ascii_lowercase());
+            .all(|label| is_label(label) && label == label.to_ascii_lowercase())
+        && !ends_in_number(labels);
     if good {
         Ok(entry.to_owned())
     } else {

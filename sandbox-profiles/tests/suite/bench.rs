@@ -74,7 +74,7 @@ pub(crate) fn nmap(scope: &Scope, target: &str, args: &str) -> Result<VettedRun,
 }
 
 /// What every category of scripts leaves out under a policy without intrusive runs.
-pub(crate) const NARROWED: &str = "and(not((broadcast)or(external)or(url-snarf)or(targets-*)or(http-fetch)or(fcrdns)or(ftp-bounce)or(dns-recursion)or(intrusive)or(vuln)or(exploit)or(brute)or(dos)or(malware)or(fuzzer)))";
+pub(crate) const NARROWED: &str = "and(not((broadcast)or(external)or(url-snarf)or(targets-*)or(http-fetch)or(fcrdns)or(ftp-bounce)or(dns-recursion)or(http-useragent-tester)or(http-mobileversion-checker)or(http-security-headers)or(http-cross-domain-policy)or(intrusive)or(vuln)or(exploit)or(brute)or(dos)or(malware)or(fuzzer)or(bacnet-info)))";
 
 /// What stands between the fixed arguments and `--` in a run of nmap, with `@`
 /// for what a category of scripts leaves out.

@@ -84,7 +84,7 @@ fn refuses_a_url_that_leads_elsewhere_than_its_pin() {
             "TGT8",
             "another spelling of the address",
         ),
-        ("http://0x0a000009:80/", "TGT7", "an address as a name"),
+        ("http://0x0a000009:80/", "TGT8", "an address as a name"),
         ("http://10.0.0.9:80", "ARG7", "no path"),
         ("http://10.0.0.9:80/?", "ARG3", "an empty query"),
         ("http://10.0.0.9:80/a?b=1&b=1", "ARG3", "a query item twice"),
@@ -131,6 +131,11 @@ fn refuses_a_url_that_leads_elsewhere_than_its_pin() {
             "--resolve web.example.com:80:10.0.0.9 http://web.example.com:80/",
             "TGT2",
             "a name outside the suffixes",
+        ),
+        (
+            "--resolve 0x08.8.8.7:80:10.0.0.9 http://0x08.8.8.7:80/",
+            "TGT8",
+            "a name that curl reads as an address, whatever it was pinned to",
         ),
         (
             "--resolve 10.0.0.8:80:10.0.0.9 http://10.0.0.8:80/",
@@ -210,7 +215,7 @@ fn a_name_server_stands_once_and_in_scope() {
         ),
         (
             good.replace("@10.0.0.53", "@0x0a000035"),
-            "TGT7",
+            "TGT8",
             "another spelling",
         ),
         (

@@ -179,7 +179,7 @@ fn accepts_intrusive_settings_under_an_intrusive_policy_only() {
         ),
         (
             "--script smb-vuln-ms17-010,safe",
-            "or(http-fetch)or(fcrdns)or(ftp-bounce)or(dns-recursion))),smb-vuln-ms17-010",
+            "or(http-fetch)or(fcrdns)or(ftp-bounce)or(dns-recursion)or(http-useragent-tester)or(http-mobileversion-checker)or(http-security-headers)or(http-cross-domain-policy))),smb-vuln-ms17-010",
             "fits a pattern",
         ),
         (
@@ -461,7 +461,7 @@ fn script_categories_leave_out_what_the_policy_forbids() {
         assert_eq!(run.notes().is_empty(), args.ends_with("ssl-cert"), "{args}");
     }
     let run = nmap(&intrusive(), "10.0.0.1", "-A --script vuln").unwrap();
-    let wide = "and(not((broadcast)or(external)or(url-snarf)or(targets-*)or(http-fetch)or(fcrdns)or(ftp-bounce)or(dns-recursion)))";
+    let wide = "and(not((broadcast)or(external)or(url-snarf)or(targets-*)or(http-fetch)or(fcrdns)or(ftp-bounce)or(dns-recursion)or(http-useragent-tester)or(http-mobileversion-checker)or(http-security-headers)or(http-cross-domain-policy)))";
     let rendered = format!("--script (default){wide},(vuln){wide} -A ");
     assert!(flags(&run).contains(&rendered), "{}", flags(&run));
     assert!(vet::vet_argv(tool("nmap"), &scope(), run.argv()).is_err());
