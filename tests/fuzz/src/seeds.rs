@@ -213,26 +213,27 @@ fn calls(profile: &Profile) -> Vec<(&'static str, Call)> {
         ));
     }
     let target = profile_target(profile);
-    for template in &profile.templates {
-        let template = Some(template.name.clone());
-        calls.push((
-            "default",
-            Call {
-                template,
-                ..asking(&target, "")
-            },
-        ));
-    }
-    for parameter in &profile.parameters {
-        for value in values(&parameter.kind, parameter.example.as_deref()) {
-            let parameters = vec![(parameter.name.clone(), value)];
-            calls.push((
-                "intrusive",
-                Call {
-                    parameters,
-                    ..asking(&target, "")
-                },
-            ));
+    let templates = profile
+        .templates
+        .iter()
+        .map(|template| Some(template.name.clone()));
+    for template in templates.chain([None]) {
+        let plain = Call {
+            template,
+            ..asking(&target, "")
+        };
+        calls.push(("default", plain.clone()));
+        for parameter in &profile.parameters {
+            for value in values(&parameter.kind, parameter.example.as_deref()) {
+                let parameters = vec![(parameter.name.clone(), value)];
+                calls.push((
+                    "intrusive",
+                    Call {
+                        parameters,
+                        ..plain.clone()
+                    },
+                ));
+            }
         }
     }
     calls
