@@ -247,7 +247,8 @@ fn values(kind: &ParameterKind, example: Option<&str>) -> Vec<ParamValue> {
         values.extend([true, false].map(ParamValue::Flag));
     }
     if let ParameterKind::Integer { min, max, .. } = kind {
-        let ends = [*min, *max, max.saturating_add(1)];
+        let part = |of: u64| min.saturating_add(max.abs_diff(*min).div_euclid(of));
+        let ends = [*min, part(4), part(2), *max, max.saturating_add(1)];
         values.extend(
             ends.iter()
                 .filter_map(|end| i64::try_from(*end).ok())
