@@ -78,6 +78,29 @@ fn finds_exactly_the_hosts_and_services_of_the_lab() -> Result<()> {
 }
 
 #[test]
+fn a_category_of_scripts_comes_to_its_end() -> Result<()> {
+    let Some(lab) = Lab::start(&[Host::Web])? else {
+        return Ok(());
+    };
+    for scripts in [
+        &["-sC"][..],
+        &["--script", "safe"],
+        &["--script", "version"],
+    ] {
+        let mut words = vec!["run", "nmap", "10.66.0.10", "--json", "--", "-p", "80"];
+        words.extend(scripts);
+        let ended = mantlet(&lab, &words, ONE)?.expect_code(0)?;
+        let result = json(&ended)?;
+        ensure!(result["timed_out"] == false, "{scripts:?}: {result:#}");
+        if scripts == ["-sC"] {
+            let title = result["structured"].to_string().contains("http-title");
+            ensure!(title, "{:#}", result["structured"]);
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn names_the_services_and_versions_it_sees() -> Result<()> {
     let Some(lab) = Lab::start(&[Host::Web, Host::Ssh])? else {
         return Ok(());

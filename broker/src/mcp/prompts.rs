@@ -3,8 +3,8 @@
 //! What it is: one prompt per template of each tool.
 //! What it is not: a run; a prompt asks the model to make the call.
 //!
-//! Invariants: a prompt's text holds nothing from the client but a target that
-//! looks like one.
+//! Invariants: a prompt's text holds nothing from the client but a target and
+//! names that look like ones.
 
 use rmcp::ErrorData;
 use rmcp::model::{
@@ -12,7 +12,8 @@ use rmcp::model::{
 };
 use sandbox_profiles::Profile;
 use sandbox_profiles::nearest::nearest;
-use serde_json::{Value, json};
+use sandbox_profiles::profile::{Parameter, TargetKind};
+use serde_json::{Map, Value};
 
 use super::words::listed;
 
@@ -29,6 +30,8 @@ struct Offer {
     tool: String,
     template: String,
     purpose: String,
+    /// Names of the parameters that the tool can't do without.
+    required: Vec<String>,
 }
 
 impl Prompts {
@@ -36,20 +39,32 @@ impl Prompts {
         let mut offers = Vec::new();
         for profile in profiles {
             for template in &profile.templates {
+                let what = if profile.target.takes(TargetKind::Network) {
+                    "An address, a network or a host name of the lab."
+                } else {
+                    "An address or a host name of the lab."
+                };
                 let target = PromptArgument::new("target")
                     .with_title("Target")
-                    .with_description("An address, a network or a host name of the lab.")
+                    .with_description(what)
                     .with_required(true);
+                let required: Vec<&Parameter> = profile.required_parameters().collect();
+                let further = required.iter().map(|parameter| {
+                    PromptArgument::new(parameter.name.clone())
+                        .with_description(parameter.description.clone())
+                        .with_required(true)
+                });
+                let arguments = std::iter::once(target).chain(further).collect();
                 let name = format!("{}_{}", profile.name, template.name);
                 let title = format!("{}: {}", profile.title, template.title);
-                let prompt =
-                    Prompt::new(name, Some(template.description.clone()), Some(vec![target]))
-                        .with_title(title);
+                let prompt = Prompt::new(name, Some(template.description.clone()), Some(arguments))
+                    .with_title(title);
                 offers.push(Offer {
                     prompt,
                     tool: profile.name.clone(),
                     template: template.name.clone(),
                     purpose: template.description.clone(),
+                    required: required.iter().map(|one| one.name.clone()).collect(),
                 });
             }
         }
@@ -70,23 +85,7 @@ impl Prompts {
             .iter()
             .find(|offer| offer.prompt.name == request.name);
         let offer = offer.ok_or_else(|| self.unknown(&asked))?;
-        let arguments = request.arguments.iter().flatten();
-        if let Some((name, _)) = arguments.clone().find(|(name, _)| *name != "target") {
-            let name: String = name.chars().take(64).collect();
-            let message = format!("unknown argument {name:?}; a prompt takes only target");
-            return Err(ErrorData::invalid_params(message, None));
-        }
-        let target = arguments
-            .map(|(_, value)| value)
-            .next()
-            .and_then(Value::as_str);
-        let target = target
-            .filter(|target| looks_like_target(target))
-            .ok_or_else(|| {
-                let message = "give target: one address, network or host name";
-                ErrorData::invalid_params(message, None)
-            })?;
-        let call = json!({ "target": target, "template": offer.template });
+        let call = Value::Object(offer.call(request)?);
         let text = format!(
             "Call the tool {} with {call}. Purpose: {} Then report what was found, in a short table of \
              hosts and services where there are any; name anything unusual, and say what could not be \
@@ -108,11 +107,42 @@ impl Prompts {
     }
 }
 
-/// Whether a text could be a target at all: vetting says whether it is one.
+impl Offer {
+    /// The call that the prompt asks for.
+    fn call(&self, request: &GetPromptRequestParams) -> Result<Map<String, Value>, ErrorData> {
+        let wanted = || std::iter::once("target").chain(self.required.iter().map(String::as_str));
+        let given = || request.arguments.iter().flatten();
+        if let Some((name, _)) = given().find(|(name, _)| wanted().all(|known| known != *name)) {
+            let name: String = name.chars().take(64).collect();
+            let takes = wanted().collect::<Vec<_>>().join(" and ");
+            let message = format!("unknown argument {name:?}; a prompt takes only {takes}");
+            return Err(ErrorData::invalid_params(message, None));
+        }
+        let mut call = Map::new();
+        for wanted in wanted() {
+            let value = given().find(|(name, _)| *name == wanted);
+            let value = value.and_then(|(_, value)| value.as_str());
+            let value = value
+                .filter(|value| looks_like_target(value))
+                .ok_or_else(|| {
+                    let message = match wanted {
+                        "target" => "give target: one address, network or host name".to_owned(),
+                        other => format!("give {other}: one address or name"),
+                    };
+                    ErrorData::invalid_params(message, None)
+                })?;
+            call.insert(wanted.to_owned(), value.into());
+        }
+        call.insert("template".to_owned(), self.template.clone().into());
+        Ok(call)
+    }
+}
+
+/// Whether a text could be a target or a name at all: vetting says whether it is one.
 fn looks_like_target(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= TARGET_CHARS_MAX
         && text
             .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '/'))
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '/' | '_'))
 }

@@ -10,8 +10,10 @@ use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use sandbox_profiles::profile::TargetKind;
-use sandbox_profiles::{Profile, Scope};
-use serde_json::{Value, json};
+use sandbox_profiles::{Profile, Scope, vet};
+use serde_json::{Map, Value};
+
+use crate::pipeline::call::Call;
 
 /// Entries of a list that are shown.
 const LISTED_MAX: usize = 12;
@@ -45,11 +47,12 @@ pub(super) fn description(profile: &Profile, scope: &Scope) -> String {
         (false, true) => "one address or one host name",
         (false, false) => "one address",
     };
-    let example = example(profile, scope);
-    format!(
-        "{own}\nTarget: {kinds}. {}\nExample: {example}",
-        allowed(scope, Some(profile))
-    )
+    let rules = allowed(scope, Some(profile));
+    let mut text = format!("{own}\nTarget: {kinds}. {rules}");
+    if let Some(example) = example(profile, scope) {
+        text.push_str(&format!("\nExample: {example}"));
+    }
+    text
 }
 
 fn takes(profile: &Profile, kind: TargetKind) -> bool {
@@ -98,13 +101,38 @@ fn allowed(scope: &Scope, profile: Option<&Profile>) -> String {
     format!("{}.", rules.join("; "))
 }
 
-/// A call that is accepted, as its arguments.
-pub(super) fn example(profile: &Profile, scope: &Scope) -> Value {
-    let target = example_target(scope);
-    match profile.templates.first() {
-        Some(template) => json!({ "target": target, "template": template.name }),
-        None => json!({ "target": target }),
+/// A call that this scope accepts, as its arguments: with a template where one is
+/// accepted, and with what the tool can't do without. Nothing where the scope
+/// accepts none of them.
+pub(super) fn example(profile: &Profile, scope: &Scope) -> Option<Value> {
+    let mut plain = Map::new();
+    plain.insert("target".to_owned(), example_target(scope).into());
+    for parameter in profile.required_parameters() {
+        let example = parameter.example.clone().unwrap_or_default();
+        plain.insert(parameter.name.clone(), example.into());
     }
+    let templates = profile.templates.iter().map(|template| {
+        let mut call = plain.clone();
+        call.insert("template".to_owned(), template.name.clone().into());
+        call
+    });
+    let mut candidates = templates.chain([plain.clone()]);
+    candidates
+        .find(|call| is_accepted(profile, scope, call))
+        .map(Value::Object)
+}
+
+/// Whether vetting takes a call.
+fn is_accepted(profile: &Profile, scope: &Scope, call: &Map<String, Value>) -> bool {
+    Call::from_json(&profile.name, call).is_ok_and(|call| {
+        let asked = vet::Call {
+            target: call.target,
+            arguments: call.arguments,
+            template: call.template,
+            parameters: call.parameters,
+        };
+        vet::vet(profile, scope, &asked).is_ok()
+    })
 }
 
 /// The first host of the first allowed network.

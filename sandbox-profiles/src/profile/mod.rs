@@ -153,6 +153,18 @@ impl Profile {
         self.templates.iter().find(|template| template.name == name)
     }
 
+    /// Parameters without which a call is refused: the first of each group that
+    /// the profile requires.
+    pub fn required_parameters(&self) -> impl Iterator<Item = &Parameter> {
+        self.required.iter().filter_map(|required| {
+            let mut flags = required.any_of.iter();
+            flags.find_map(|id| {
+                let mut parameters = self.parameters.iter();
+                parameters.find(|parameter| parameter.sets == ParameterTarget::Flag(*id))
+            })
+        })
+    }
+
     /// The parameter of that name.
     pub fn parameter(&self, name: &str) -> Option<&Parameter> {
         self.parameters

@@ -62,13 +62,15 @@ impl NameRule {
         if !self.categories.iter().any(|category| category == name) {
             return None;
         }
-        let mut text = format!("({name})");
-        for part in self.left_out(intrusive) {
-            text.push_str("and(not(");
-            text.push_str(part);
-            text.push_str("))");
-        }
-        Some(text)
+        let parts: Vec<String> = self
+            .left_out(intrusive)
+            .map(|part| format!("({part})"))
+            .collect();
+        // One group: a chain of `and` takes nmap twice as long to read with each link.
+        Some(match parts.as_slice() {
+            [] => format!("({name})"),
+            parts => format!("({name})and(not({}))", parts.join("or")),
+        })
     }
 
     fn left_out(&self, intrusive: bool) -> impl Iterator<Item = &str> {
@@ -313,8 +315,8 @@ mod tests {
         rule.without = vec!["external".to_owned()];
         rule.without_unless_intrusive = vec!["dos".to_owned()];
         let names = |text: &str, intrusive| rule.parse(text, intrusive).ok();
-        let plain = "http-title,(safe)and(not(external))and(not(dos))";
-        let wide = "http-title,(safe)and(not(external))";
+        let plain = "http-title,(safe)and(not((external)or(dos)))";
+        let wide = "http-title,(safe)and(not((external)))";
         let read = names("safe,http-title", false).unwrap();
         assert_eq!(rule.rendered(&read, false), plain);
         assert_eq!(rule.rendered(&read, true), wide);
@@ -324,14 +326,10 @@ mod tests {
             (wide, false, "what another policy renders"),
             (plain, true, "what another policy renders"),
             ("(safe)", false, "an expression"),
+            ("(safe)and(not((dos)or(external)))", false, "another order"),
+            ("(vuln)and(not((external)or(dos)))", false, "intrusive"),
             (
-                "(safe)and(not(dos))and(not(external))",
-                false,
-                "another order",
-            ),
-            ("(vuln)and(not(external))and(not(dos))", false, "intrusive"),
-            (
-                "(http-title)and(not(external))and(not(dos))",
+                "(http-title)and(not((external)or(dos)))",
                 false,
                 "no category",
             ),

@@ -74,9 +74,7 @@ pub(crate) fn nmap(scope: &Scope, target: &str, args: &str) -> Result<VettedRun,
 }
 
 /// What every category of scripts leaves out under a policy without intrusive runs.
-pub(crate) const NARROWED: &str = "and(not(broadcast))and(not(external))and(not(url-snarf))\
-    and(not(targets-*))and(not(http-fetch))and(not(fcrdns))and(not(ftp-bounce))and(not(dns-recursion))and(not(intrusive))and(not(vuln))and(not(exploit))\
-    and(not(brute))and(not(dos))and(not(malware))and(not(fuzzer))";
+pub(crate) const NARROWED: &str = "and(not((broadcast)or(external)or(url-snarf)or(targets-*)or(http-fetch)or(fcrdns)or(ftp-bounce)or(dns-recursion)or(intrusive)or(vuln)or(exploit)or(brute)or(dos)or(malware)or(fuzzer)))";
 
 /// What stands between the fixed arguments and `--` in a run of nmap, with `@`
 /// for what a category of scripts leaves out.
