@@ -56,8 +56,8 @@ fuzz() {
   [ "${edges:-0}" -ge "$edges_min" ] || die "$target: at least $edges_min edges expected"
 }
 
-# Seeds from profiles, examples and reference cases, and what was found, reduced
-# to a small set that covers the same code.
+# Seeds from profiles, examples and reference cases, reduced to a small set that
+# covers the same code. What was found stays out: it has no bound.
 make_corpus() {
   local target seeds=$out/seeds args=()
   rm -rf "$seeds"
@@ -65,9 +65,9 @@ make_corpus() {
   "$bin/seeds" corpus "$seeds" "${args[@]}"
   for target in "${targets[@]}"; do
     rm -rf "${corpus:?}/$target"
-    mkdir -p "$corpus/$target" "$out/found/$target"
+    mkdir -p "$corpus/$target"
     "$bin/$target" -set_cover_merge=1 -max_len="$(length_max "$target")" \
-      "$corpus/$target" "$seeds/$target" "$out/found/$target" >"$out/$target.log" 2>&1 ||
+      "$corpus/$target" "$seeds/$target" >"$out/$target.log" 2>&1 ||
       die "$target: the seeds fail; see $out/$target.log"
     say "fuzz: $target: $(find "$corpus/$target" -type f | wc -l) seeds"
   done

@@ -213,26 +213,27 @@ fn calls(profile: &Profile) -> Vec<(&'static str, Call)> {
         ));
     }
     let target = profile_target(profile);
-    for template in &profile.templates {
-        let template = Some(template.name.clone());
-        calls.push((
-            "default",
-            Call {
-                template,
-                ..asking(&target, "")
-            },
-        ));
-    }
-    for parameter in &profile.parameters {
-        for value in values(&parameter.kind, parameter.example.as_deref()) {
-            let parameters = vec![(parameter.name.clone(), value)];
-            calls.push((
-                "intrusive",
-                Call {
-                    parameters,
-                    ..asking(&target, "")
-                },
-            ));
+    let templates = profile
+        .templates
+        .iter()
+        .map(|template| Some(template.name.clone()));
+    for template in templates.chain([None]) {
+        let plain = Call {
+            template,
+            ..asking(&target, "")
+        };
+        calls.push(("default", plain.clone()));
+        for parameter in &profile.parameters {
+            for value in values(&parameter.kind, parameter.example.as_deref()) {
+                let parameters = vec![(parameter.name.clone(), value)];
+                calls.push((
+                    "intrusive",
+                    Call {
+                        parameters,
+                        ..plain.clone()
+                    },
+                ));
+            }
         }
     }
     calls
@@ -246,7 +247,8 @@ fn values(kind: &ParameterKind, example: Option<&str>) -> Vec<ParamValue> {
         values.extend([true, false].map(ParamValue::Flag));
     }
     if let ParameterKind::Integer { min, max, .. } = kind {
-        let ends = [*min, *max, max.saturating_add(1)];
+        let part = |of: u64| min.saturating_add(max.abs_diff(*min).div_euclid(of));
+        let ends = [*min, part(4), part(2), *max, max.saturating_add(1)];
         values.extend(
             ends.iter()
                 .filter_map(|end| i64::try_from(*end).ok())

@@ -9,7 +9,7 @@
 use std::fs;
 use std::path::Path;
 
-use mantlet_fuzz::{dictionary, seeds};
+use mantlet_fuzz::{dictionary, seeds, targets};
 
 // Brings the instrumentation's run time along; never called.
 libfuzzer_sys::fuzz_target!(|_bytes: &[u8]| {});
@@ -54,9 +54,18 @@ fn dictionaries(dir: &Path) -> Done {
     Ok(())
 }
 
-/// Each tool must have seeds of either verdict, and what edits begin with must load.
+/// Each tool must have seeds of either verdict, what edits begin with must load, and
+/// no seed may break a promise.
 fn check(dir: &Path) -> Done {
     seeds::whole_profiles_load()?;
+    // All of them, also those that a reduced corpus can do without: they cover no
+    // other code, and still say something else.
+    for seed in seeds::of_vet("") {
+        targets::vet(&seed);
+    }
+    for seed in seeds::of_vet_argv() {
+        targets::vet_argv(&seed);
+    }
     for (target, is_argv) in [("vet", false), ("vet_argv", true)] {
         let mut seeds = Vec::new();
         for entry in fs::read_dir(dir.join(target))? {
