@@ -13,3 +13,4 @@ mod limits;
 mod ownership;
 mod peers;
 mod replaced_broker;
+mod scripts;
