@@ -11,7 +11,7 @@
 mod compare;
 mod config;
 mod error;
-mod ports;
+pub(crate) mod ports;
 
 pub use compare::{Fact, FactValue, Standing};
 pub use config::{SCOPE_KEYS, ScopeConfig, ToolScopeConfig};

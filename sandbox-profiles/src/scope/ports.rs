@@ -82,10 +82,7 @@ impl PortSet {
 
     /// How many ports it holds.
     pub fn count(&self) -> u32 {
-        self.ranges
-            .iter()
-            .map(|(low, high)| u32::from(high.saturating_sub(*low)).saturating_add(1))
-            .fold(0, u32::saturating_add)
+        count(&self.ranges)
     }
 
     /// Whether every port of it is one of the other set.
@@ -141,16 +138,29 @@ impl PortSet {
 /// As a port list is written: `22,8000-8100`; nothing for the empty set.
 impl fmt::Display for PortSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (low, high)) in self.ranges.iter().enumerate() {
-            let comma = if index == 0 { "" } else { "," };
-            if low == high {
-                write!(f, "{comma}{low}")?;
-            } else {
-                write!(f, "{comma}{low}-{high}")?;
-            }
-        }
-        Ok(())
+        write_ranges(f, &self.ranges)
     }
+}
+
+/// How many ports ranges hold that don't overlap.
+pub(crate) fn count(ranges: &[(u16, u16)]) -> u32 {
+    ranges
+        .iter()
+        .map(|(low, high)| u32::from(high.saturating_sub(*low)).saturating_add(1))
+        .fold(0, u32::saturating_add)
+}
+
+/// Writes ranges as a port list has them.
+pub(crate) fn write_ranges(f: &mut fmt::Formatter<'_>, ranges: &[(u16, u16)]) -> fmt::Result {
+    for (index, (low, high)) in ranges.iter().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        if low == high {
+            write!(f, "{comma}{low}")?;
+        } else {
+            write!(f, "{comma}{low}-{high}")?;
+        }
+    }
+    Ok(())
 }
 
 fn range(item: &str) -> Option<(u16, u16)> {

@@ -9,6 +9,7 @@ use std::fmt;
 
 use super::ValueError;
 use super::number::canonical;
+use crate::scope::ports;
 
 /// A list of ports.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,29 +63,17 @@ impl PortList {
     pub fn count(&self) -> u32 {
         match self {
             Self::All => u32::from(u16::MAX),
-            Self::Ranges(ranges) => ranges
-                .iter()
-                .map(|(low, high)| u32::from(high.saturating_sub(*low)).saturating_add(1))
-                .fold(0, u32::saturating_add),
+            Self::Ranges(ranges) => ports::count(ranges),
         }
     }
 }
 
 impl fmt::Display for PortList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ranges = match self {
-            Self::All => return f.write_str("-"),
-            Self::Ranges(ranges) => ranges,
-        };
-        for (index, (low, high)) in ranges.iter().enumerate() {
-            let comma = if index == 0 { "" } else { "," };
-            if low == high {
-                write!(f, "{comma}{low}")?;
-            } else {
-                write!(f, "{comma}{low}-{high}")?;
-            }
+        match self {
+            Self::All => f.write_str("-"),
+            Self::Ranges(ranges) => ports::write_ranges(f, ranges),
         }
-        Ok(())
     }
 }
 

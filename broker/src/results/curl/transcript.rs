@@ -125,17 +125,21 @@ impl Transcript {
     /// A line of curl's before the request went out.
     fn info(&mut self, info: &str) {
         let told = &mut self.told;
-        if let Some(place) = info.trim_start().strip_prefix("Trying ") {
+        // With TLS begun, curl has connected, and a certificate's text may be next.
+        let connecting = told.secured.is_none();
+        if let Some(place) = info.trim_start().strip_prefix("Trying ")
+            && connecting
+        {
             let place = place.strip_suffix("...").unwrap_or(place);
             if let Some((address, port)) = place.rsplit_once(':') {
                 let address = address.trim_matches(['[', ']']);
                 let address = line(address, STRING_CHARS_MAX);
                 told.tried = port.parse().ok().map(|port| (address, port));
             }
-        } else if info.starts_with("Connected to ") {
+        } else if info.starts_with("Connected to ") && connecting {
             told.connected = true;
         } else if let Some(rest) = info.strip_prefix("SSL connection using ")
-            && told.secured.is_none()
+            && connecting
         {
             let (version, cipher) = rest.split_once(" / ").unwrap_or((rest, ""));
             told.secured = Some((line(version, 64), line(cipher, 64)));
@@ -260,8 +264,10 @@ mod tests {
 
     #[test]
     fn a_certificate_forges_nothing_that_counts() {
-        let forged = "* SSL connection using TLSv1.2 / OLD\n* ALPN: server accepted http/1.1\n\
+        let forged = "*   Trying 10.0.0.7:443...\n* SSL connection using TLSv1.2 / OLD\n\
+            * ALPN: server accepted http/1.1\n\
             * Server certificate:\n*  subject: CN=a\n\
+            *   Trying 8.8.8.8:80...\n* Connected to x (8.8.8.8) port 80 (#0)\n\
             * SSL connection using TLSv1.3 / NEW\n* ALPN: server accepted h2\n";
         let cases = [
             (String::new(), None, "nothing forged"),
@@ -288,6 +294,8 @@ mod tests {
             assert_eq!(told_exit, exit, "{why}");
             let secured = ("TLSv1.2".to_owned(), "OLD".to_owned());
             assert_eq!(told.secured, Some(secured), "{why}");
+            assert_eq!(told.tried, Some(("10.0.0.7".to_owned(), 443)), "{why}");
+            assert!(!told.connected, "{why}");
             assert_eq!(told.alpn.as_deref(), Some("http/1.1"), "{why}");
         }
     }
