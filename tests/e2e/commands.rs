@@ -104,6 +104,55 @@ fn a_missing_tool_is_named_with_its_package() -> Result<()> {
 }
 
 #[test]
+fn a_mistyped_name_among_the_tools_offered_or_not_ends_the_start() -> Result<()> {
+    let Some(lab) = Lab::start(&[])? else {
+        return Ok(());
+    };
+    let cases = [
+        // where, text, nearest, why
+        (
+            "",
+            "exclude = [\"nmpa\"]",
+            "did you mean nmap?",
+            "would stay offered",
+        ),
+        (
+            "",
+            "include = [\"ping\", \"nc\"]",
+            "`mantlet tools`",
+            "nothing is near",
+        ),
+        (
+            "TOOL_EXCLUDE",
+            "curll",
+            "did you mean curl?",
+            "the variable too",
+        ),
+    ];
+    for (variable, value, remedy, why) in cases {
+        let table = format!("[tool]\n{value}\n");
+        let extra = if variable.is_empty() {
+            table.as_str()
+        } else {
+            ""
+        };
+        let text = config::embedded(&lab.binaries().executor, extra);
+        let file = lab.file("mistyped.toml", &text)?;
+        let mut command = lab.mantlet_with(&file, &["tools"]);
+        let place = if variable.is_empty() {
+            "mistyped.toml: tool."
+        } else {
+            command.env(variable, value);
+            "environment TOOL_EXCLUDE: tool.exclude"
+        };
+        let ended = run(&mut command, BOUND)?.expect_code(2)?;
+        ensure!(ended.stderr.contains(remedy), "{why}: {}", ended.stderr);
+        ensure!(ended.stderr.contains(place), "{why}: {}", ended.stderr);
+    }
+    Ok(())
+}
+
+#[test]
 fn check_shows_each_value_and_who_set_it() -> Result<()> {
     let Some(lab) = Lab::start(&[])? else {
         return Ok(());

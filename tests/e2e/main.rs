@@ -19,6 +19,7 @@ mod name_servers;
 mod names;
 mod output;
 mod probe_results;
+mod resilience;
 mod run_command;
 mod scope;
 mod sixth_tool;

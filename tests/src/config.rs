@@ -9,11 +9,14 @@ use std::path::Path;
 /// The lab's network.
 pub const LAB_NETWORK: &str = "10.66.0.0/24";
 
+/// Tests make in seconds the calls of hours; those of the limit itself leave this out.
+pub const MANY_CALLS: &str = "[rate_limit]\ncalls_per_minute = 60000\n";
+
 /// A broker's configuration that scans the lab by the embedded executor.
 #[must_use]
 pub fn embedded(executor: &Path, extra: &str) -> String {
     format!(
-        "[security]\nallowed_networks = [\"{LAB_NETWORK}\"]\n\
+        "{MANY_CALLS}[security]\nallowed_networks = [\"{LAB_NETWORK}\"]\n\
          allowed_suffixes = [\".lab.internal\"]\n\
          [executor]\nmode = \"embedded\"\nbinary = \"{}\"\n{extra}",
         executor.display()
@@ -24,7 +27,7 @@ pub fn embedded(executor: &Path, extra: &str) -> String {
 #[must_use]
 pub fn system(socket: &Path, extra: &str) -> String {
     format!(
-        "[security]\nallowed_networks = [\"{LAB_NETWORK}\"]\n\
+        "{MANY_CALLS}[security]\nallowed_networks = [\"{LAB_NETWORK}\"]\n\
          allowed_suffixes = [\".lab.internal\"]\n\
          [executor]\nmode = \"system\"\nsocket = \"{}\"\n{extra}",
         socket.display()

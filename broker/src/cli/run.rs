@@ -17,6 +17,7 @@ use super::start::{Logs, on_signals, ready, runtime};
 use super::{CallArgs, Exit, complain, print};
 use crate::outcome::Outcome;
 use crate::pipeline::call::Call;
+use crate::pipeline::caller::{Caller, Surface};
 use crate::pipeline::{Observer, RunEvent};
 
 const EXIT_CODES: &str = "\
@@ -70,8 +71,9 @@ fn run(config: Option<&Path>, args: RunArgs) -> Result<Exit, Exit> {
         call.timeout_sec = args.timeout;
         // Whoever stops a run from a terminal or a script doesn't want it finished.
         let cancel = on_signals(engine.settings().shutdown_grace).drain;
+        let caller = Caller::local(Surface::Terminal);
         let bar = Arc::new(Bar::new(&args.tool, &args.target));
-        let outcome = engine.run(call, bar.clone(), cancel).await;
+        let outcome = engine.run(call, &caller, bar.clone(), cancel).await;
         bar.bar.finish_and_clear();
         engine.stop().await;
         Ok(outcome)

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use super::{Exit, complain};
 use crate::config::{ExecutorPlace, Settings};
 use crate::executor::Executor;
-use crate::pipeline::Engine;
+use crate::pipeline::{Engine, admit};
 use crate::transport::stdio::Stop;
 use crate::{identity, observe, transport};
 
@@ -71,11 +71,14 @@ pub fn ready(config: Option<&Path>, logs: Logs) -> Result<Ready, Exit> {
     // The broker's copy only decides early: the executor checks ownership of its own.
     let loaded = load::installed(&settings.profiles, OwnerRule::Unchecked);
     let mut profile_errors: Vec<_> = loaded.errors.iter().map(ToString::to_string).collect();
-    if let Err(error) = loaded.profiles.check_scope(&settings.scope) {
+    let scope = loaded.profiles.check_scope(&settings.scope);
+    let scope = scope.map_err(|error| {
         let place = settings.file.as_ref().map(|file| file.display());
         let place = place.map_or_else(String::new, |file| format!("{file}: "));
-        let error = format!("{place}security.{error}");
-        // A profile that didn't load may be the one that the table is for.
+        format!("{place}security.{error}")
+    });
+    if let Err(error) = scope.and_then(|()| admit::known(&settings, &loaded.profiles)) {
+        // A profile that didn't load may be the one that is meant.
         if profile_errors.is_empty() {
             complain(&error);
             return Err(Exit::Usage);

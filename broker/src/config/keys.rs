@@ -208,6 +208,41 @@ pub const KEYS: &[Key] = &[
         "Directories of tool profiles. Where the first is not installed, the built-in profiles stand in for it.",
     ),
     key(
+        "rate_limit.calls_per_minute",
+        None,
+        Kind::Integer {
+            min: 1,
+            max: 60_000,
+        },
+        Preset::Integer(10),
+        "Calls of one caller to one tool within a minute, refused ones included; so many may come at once.",
+    ),
+    key(
+        "rate_limit.max_callers",
+        None,
+        Kind::Integer {
+            min: 16,
+            max: 100_000,
+        },
+        Preset::Integer(1000),
+        "Pairs of caller and tool whose rate is kept at once; further ones are refused.",
+    ),
+    key(
+        "circuit_breaker.failure_threshold",
+        None,
+        Kind::Integer { min: 1, max: 10 },
+        Preset::Integer(5),
+        "Faults of a tool in a row (it can't be started or confined, crashes, or runs out of time) after which\n\
+         calls are refused at once. Set here, it stands above the profiles' own.",
+    ),
+    key(
+        "circuit_breaker.recovery_timeout",
+        None,
+        Kind::Integer { min: 30, max: 600 },
+        Preset::Integer(60),
+        "Seconds until one call may try such a tool again. Set here, it stands above the profiles' own.",
+    ),
+    key(
         "executor.mode",
         None,
         Kind::Choice(&["embedded", "system"]),

@@ -175,11 +175,15 @@ impl Layers {
         &self.tool_scopes
     }
 
+    /// Who set the key's value.
+    pub fn source(&self, path: &str) -> Option<&Source> {
+        self.values.get(path).map(|(_, source)| source)
+    }
+
     /// Whether the key has another value than the built-in one by file or variable.
     pub(super) fn was_set(&self, path: &str) -> bool {
-        self.values
-            .get(path)
-            .is_some_and(|(_, source)| *source != Source::BuiltIn)
+        self.source(path)
+            .is_some_and(|source| *source != Source::BuiltIn)
     }
 
     pub(super) fn get(&self, path: &str) -> Option<&Set> {

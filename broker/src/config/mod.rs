@@ -13,6 +13,7 @@ pub mod layers;
 pub mod tool_scopes;
 pub mod values;
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,6 +29,15 @@ pub enum ExecutorPlace {
     Embedded(Option<PathBuf>),
     /// Installed as a service, at this socket.
     System(PathBuf),
+}
+
+/// Bounds of breakers that stand above the profiles' own, where they were set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BreakerBounds {
+    /// Faults in a row that open a breaker.
+    pub failures: Option<u32>,
+    /// How long it stays open.
+    pub recovery: Option<Duration>,
 }
 
 /// The broker's settings, typed.
@@ -57,6 +67,12 @@ pub struct Settings {
     pub exclude: Vec<String>,
     /// Directories of profiles.
     pub profiles: Vec<PathBuf>,
+    /// Calls of one caller to one tool within a minute.
+    pub calls_per_minute: NonZeroU32,
+    /// Most pairs of caller and tool whose rate is kept.
+    pub callers_max: usize,
+    /// What was set for all breakers.
+    pub breaker: BreakerBounds,
     /// Where the executor is.
     pub executor: ExecutorPlace,
     /// Least serious level that is logged.
@@ -136,6 +152,17 @@ impl Settings {
                 .into_iter()
                 .map(PathBuf::from)
                 .collect(),
+            calls_per_minute: NonZeroU32::new(bounded(&layers, "rate_limit.calls_per_minute"))
+                .unwrap_or(NonZeroU32::MIN),
+            callers_max: bounded(&layers, "rate_limit.max_callers"),
+            breaker: BreakerBounds {
+                failures: layers
+                    .was_set("circuit_breaker.failure_threshold")
+                    .then(|| bounded(&layers, "circuit_breaker.failure_threshold")),
+                recovery: layers
+                    .was_set("circuit_breaker.recovery_timeout")
+                    .then(|| seconds(&layers, "circuit_breaker.recovery_timeout")),
+            },
             executor,
             log_level: text(&layers, "logging.level"),
             log_format: text(&layers, "logging.format"),

@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::outcome::Outcome;
 use crate::pipeline::call::Call;
+use crate::pipeline::caller::Caller;
 use crate::pipeline::{Engine, Observer};
 use catalogue::Catalogue;
 use prompts::Prompts;
@@ -49,14 +50,21 @@ pub trait RunTool: Send + Sync + 'static {
     ) -> impl Future<Output = Outcome> + Send;
 }
 
-impl RunTool for Engine {
+/// The pipeline for one caller.
+#[derive(Debug, Clone)]
+pub struct Calls {
+    engine: Engine,
+    caller: Caller,
+}
+
+impl RunTool for Calls {
     fn run(
         &self,
         call: Call,
         observer: Arc<dyn Observer>,
         cancel: CancellationToken,
     ) -> impl Future<Output = Outcome> + Send {
-        Self::run(self, call, observer, cancel)
+        self.engine.run(call, &self.caller, observer, cancel)
     }
 }
 
@@ -78,12 +86,13 @@ impl<E> Clone for Server<E> {
     }
 }
 
-impl Server<Engine> {
-    /// A server for the tools that the engine offers.
-    pub fn new(engine: Engine) -> Self {
+impl Server<Calls> {
+    /// A server of the tools that the engine offers, for this caller.
+    pub fn new(engine: Engine, caller: Caller) -> Self {
         let handle = engine.clone();
         let profiles: Vec<&Profile> = handle.enabled().collect();
-        Self::with(engine, &profiles, &handle.settings().scope)
+        let calls = Calls { engine, caller };
+        Self::with(calls, &profiles, &handle.settings().scope)
     }
 }
 

@@ -10,7 +10,7 @@ use sandbox_profiles::vet::Arguments;
 use sandbox_profiles::{Profile, ProfileSet};
 
 use super::call::Call;
-use crate::config::Settings;
+use crate::config::{Settings, Source};
 use crate::outcome::{CallError, ErrorType};
 use crate::results::neutralise;
 
@@ -73,6 +73,38 @@ pub fn offered(settings: &Settings, profile: &Profile) -> bool {
     } else {
         named(&settings.include)
     }
+}
+
+/// The first name in `tool.include` or `tool.exclude` that no profile has: a
+/// mistyped exclusion would leave a tool offered that nobody wants offered.
+///
+/// # Errors
+///
+/// Who set the list, the key, the name, and the nearest known one.
+pub fn known(settings: &Settings, profiles: &ProfileSet) -> Result<(), String> {
+    let lists = [
+        ("tool.include", &settings.include),
+        ("tool.exclude", &settings.exclude),
+    ];
+    for (key, names) in lists {
+        let Some(unknown) = names.iter().find(|name| profiles.get(name).is_none()) else {
+            continue;
+        };
+        let shown = neutralise::line(unknown, NAME_CHARS_MAX);
+        let remedy = match profiles.nearest(unknown) {
+            Some(near) => format!("did you mean {near}?"),
+            None => "`mantlet tools` lists the tools".to_owned(),
+        };
+        let place = match (settings.layers.source(key), &settings.file) {
+            (Some(Source::File), Some(file)) => format!("{}: ", file.display()),
+            (Some(source @ Source::Variable(_)), _) => format!("{source}: "),
+            (Some(Source::File | Source::BuiltIn) | None, _) => String::new(),
+        };
+        return Err(format!(
+            "{place}{key}: there is no tool {shown:?}; {remedy}"
+        ));
+    }
+    Ok(())
 }
 
 /// The profile that a call names.

@@ -1,8 +1,7 @@
 //! The one way from a call to its outcome, for every surface.
 //!
-//! What it is: admit → vet → resolve and pin → permit → run → parse → answer.
-//! Rate limits stand before vetting and the breaker before the permit; both are
-//! steps of [`Engine::steps`] like the others.
+//! What it is: admit → rate limit → vet → resolve and pin → breaker → permit →
+//! run → parse → answer.
 //! What it is not: a surface. MCP, REST and the terminal only translate.
 //!
 //! Invariants: a call always gets an answer; nothing reaches the executor that
@@ -10,10 +9,13 @@
 //! included.
 
 pub mod call;
+pub mod caller;
 pub mod admit;
+pub mod rates;
 pub mod vet;
 pub mod resolve;
 pub mod hosts;
+pub mod breaker;
 pub mod permits;
 pub mod run;
 
@@ -29,8 +31,11 @@ use tracing::Instrument as _;
 use crate::config::Settings;
 use crate::executor::Executor;
 use crate::outcome::{CallError, ErrorType, Outcome, RunFacts};
+use breaker::Breakers;
 use call::Call;
+use caller::Caller;
 use permits::Permits;
+use rates::Rates;
 use resolve::Resolver;
 
 /// What happens to a call while it is under way.
@@ -76,6 +81,8 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     settings: Settings,
     profiles: ProfileSet,
+    rates: Rates,
+    breakers: Breakers,
     permits: Permits,
     resolver: Resolver,
     executor: Executor,
@@ -85,9 +92,13 @@ impl Engine {
     /// Puts the pipeline together.
     pub fn new(settings: Settings, profiles: ProfileSet, executor: Executor) -> Self {
         let permits = Permits::new(profiles.iter(), settings.calls_max, settings.concurrency);
+        let breakers = Breakers::new(profiles.iter(), settings.breaker);
+        let rates = Rates::new(settings.calls_per_minute, settings.callers_max);
         Self(Arc::new(Inner {
             settings,
             profiles,
+            rates,
+            breakers,
             permits,
             resolver: Resolver::default(),
             executor,
@@ -149,6 +160,7 @@ impl Engine {
     pub async fn run(
         &self,
         call: Call,
+        caller: &Caller,
         observer: Arc<dyn Observer>,
         cancel: CancellationToken,
     ) -> Outcome {
@@ -169,9 +181,16 @@ impl Engine {
             error: None,
         };
         let span = tracing::info_span!(
-            "run", run_id, correlation_id = %outcome.correlation_id, tool = %call.tool
+            "run", run_id, correlation_id = %outcome.correlation_id, tool = %call.tool, %caller
         );
-        let steps = self.steps(&call, began, observer.as_ref(), &cancel, &mut outcome);
+        let steps = self.steps(
+            &call,
+            caller,
+            began,
+            observer.as_ref(),
+            &cancel,
+            &mut outcome,
+        );
         if let Err(error) = steps.instrument(span.clone()).await {
             // What went wrong after the look-up went wrong for that address.
             let error = match &outcome.resolved {
@@ -188,6 +207,7 @@ impl Engine {
     async fn steps(
         &self,
         call: &Call,
+        caller: &Caller,
         began: Instant,
         observer: &dyn Observer,
         cancel: &CancellationToken,
@@ -197,6 +217,7 @@ impl Engine {
         let _under_way = inner.permits.call()?;
         let profile = admit::profile(&inner.settings, &inner.profiles, call)?;
         profile.name.clone_into(&mut outcome.tool);
+        inner.rates.take(caller, &profile.name)?;
         let bounds = admit::bounds(&inner.settings, profile, call)?;
         let vetted = vet::vet(&inner.settings, profile, call)?;
         let (bounds, short) = bounds.fitted(profile, vetted.run.lasts(profile));
@@ -207,9 +228,12 @@ impl Engine {
         let pinned = unless(cancel, pinned).await?;
         pinned.note(outcome);
         outcome.notes.extend(short);
+        let admission = inner.breakers.admit(&profile.name, Instant::now())?;
         let on_wait = || observer.observe(RunEvent::Queued);
         let permit = inner.permits.run(&profile.name, deadline, on_wait);
         let _permit = unless(cancel, permit).await?;
+        // While this call waited, those before it may have shown that the tool fails.
+        let admission = admission.renewed(Instant::now())?;
         let left = deadline.saturating_duration_since(Instant::now());
         let job = run::Job {
             run_id: outcome.run_id.clone(),
@@ -219,10 +243,10 @@ impl Engine {
             // Whatever is left of the call's time, but enough for a refusal to be told from a timeout.
             timeout: left.max(Duration::from_millis(1)),
         };
-        let (facts, ended) =
-            run::run(&inner.settings, &inner.executor, job, observer, cancel).await;
-        outcome.facts = facts;
-        ended.map_err(|error| pinned.with_nearest(error))
+        let ended = run::run(&inner.settings, &inner.executor, job, observer, cancel).await;
+        admission.settle(ended.word, Instant::now());
+        outcome.facts = ended.facts;
+        ended.result.map_err(|error| pinned.with_nearest(error))
     }
 }
 

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::breaker::Word;
 use super::{Observer, RunEvent, cancelled};
 use crate::config::Settings;
 use crate::executor::Executor;
@@ -45,6 +46,17 @@ pub struct Job<'a> {
     pub timeout: Duration,
 }
 
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// What it did, as far as it got.
+    pub facts: RunFacts,
+    /// Why it failed, if it did.
+    pub result: Result<(), CallError>,
+    /// What that says of the tool, for its breaker.
+    pub word: Word,
+}
+
 /// Runs the job to its end.
 pub async fn run(
     settings: &Settings,
@@ -52,7 +64,7 @@ pub async fn run(
     job: Job<'_>,
     observer: &dyn Observer,
     cancel: &CancellationToken,
-) -> (RunFacts, Result<(), CallError>) {
+) -> Ended {
     let mut record = Record::new(settings, &job);
     let followed = follow(executor, &job, &mut record, observer, cancel).await;
     let (finished, failed) = match followed {
@@ -60,6 +72,11 @@ pub async fn run(
         Err(error) => (None, Some(error)),
     };
     let asked = cancel.is_cancelled();
+    let word = match (&finished, &failed) {
+        (Some(finished), _) => word(finished),
+        (None, Some(error)) => word_of_failure(error),
+        (None, None) => Word::Nothing,
+    };
     let failed = failed.map(|error| installable(job.profile, error));
     let error = failed.or_else(|| {
         finished
@@ -72,7 +89,11 @@ pub async fn run(
     } else {
         RunFacts::default()
     };
-    (facts, error.map_or(Ok(()), Err))
+    Ended {
+        facts,
+        result: error.map_or(Ok(()), Err),
+        word,
+    }
 }
 
 async fn follow(
@@ -283,6 +304,42 @@ fn installable(profile: &Profile, mut error: CallError) -> CallError {
         );
     }
     error
+}
+
+/// What a run's end says of the tool. One that printed too much, or ended with
+/// an error of its own, did run.
+fn word(finished: &Finished) -> Word {
+    if finished.cancelled {
+        return Word::Nothing;
+    }
+    if finished.timed_out {
+        return Word::Fault;
+    }
+    match &finished.exit {
+        Exit::Code(_) => Word::Works,
+        Exit::Signal(_) if finished.killed_for_output => Word::Works,
+        Exit::Signal(_) | Exit::Violation { .. } => Word::Fault,
+    }
+}
+
+/// What a run that was never reported to have ended says of the tool: a tool
+/// that can't be started, or not be confined, fails; for an executor that is
+/// away, busy or not reporting, no tool is to blame.
+fn word_of_failure(error: &CallError) -> Word {
+    match error.error_type {
+        ErrorType::ExecutionError | ErrorType::SandboxUnavailable => Word::Fault,
+        ErrorType::Timeout
+        | ErrorType::NotFound
+        | ErrorType::ValidationError
+        | ErrorType::ResourceExhausted
+        | ErrorType::CircuitBreakerOpen
+        | ErrorType::PermissionDenied
+        | ErrorType::RateLimited
+        | ErrorType::ToolDisabled
+        | ErrorType::ExecutorUnavailable
+        | ErrorType::Cancelled
+        | ErrorType::Unknown => Word::Nothing,
+    }
 }
 
 /// 124 after a timeout (as timeout(1)), 130 after a cancel, 128 + n after signal n.

@@ -1,0 +1,177 @@
+//! Rate limits: how often one caller may call one tool (RES2).
+//!
+//! What it is: a token bucket per caller and tool, which holds a minute's
+//! calls and is refilled evenly.
+//! What it is not: a bound on what runs at once; permits are.
+//!
+//! Invariants: at most [`Rates::new`]'s `callers_max` buckets are kept; a
+//! bucket is forgotten only when it is full again, so forgetting one never
+//! lets more calls through; callers with a bucket are served also when there
+//! is no room for others.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use governor::clock::{Clock, MonotonicClock, Reference};
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+
+use super::caller::Caller;
+use crate::outcome::{CallError, ErrorType};
+
+/// A bucket left alone for so long is full again, whatever was taken from it.
+const REFILL: Duration = Duration::from_mins(1);
+
+type Bucket<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Clock>::Instant>>;
+
+/// All buckets.
+#[derive(Debug)]
+pub struct Rates<C: Clock = MonotonicClock> {
+    per_minute: NonZeroU32,
+    callers_max: usize,
+    clock: C,
+    buckets: Mutex<HashMap<(Caller, String), Entry<C>>>,
+}
+
+#[derive(Debug)]
+struct Entry<C: Clock> {
+    bucket: Bucket<C>,
+    used: C::Instant,
+}
+
+impl Rates {
+    /// Buckets of `per_minute` calls, for at most `callers_max` pairs of caller and tool.
+    pub fn new(per_minute: NonZeroU32, callers_max: usize) -> Self {
+        Self::with_clock(per_minute, callers_max, MonotonicClock)
+    }
+}
+
+impl<C: Clock + Clone> Rates<C> {
+    fn with_clock(per_minute: NonZeroU32, callers_max: usize, clock: C) -> Self {
+        Self {
+            per_minute,
+            callers_max,
+            clock,
+            buckets: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Takes one call of `caller` to `tool`, a tool that exists.
+    ///
+    /// # Errors
+    ///
+    /// `rate_limited`, with the whole seconds until a call will be taken.
+    pub fn take(&self, caller: &Caller, tool: &str) -> Result<(), CallError> {
+        let now = self.clock.now();
+        let key = (caller.clone(), tool.to_owned());
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if !buckets.contains_key(&key) && buckets.len() >= self.callers_max {
+            let refill = REFILL.into();
+            buckets.retain(|_, entry| now.duration_since(entry.used) < refill);
+            if buckets.len() >= self.callers_max {
+                let what = "too many different callers within the last minute";
+                return Err(limited(what.to_owned(), REFILL));
+            }
+        }
+        let entry = buckets.entry(key).or_insert_with(|| Entry {
+            bucket: RateLimiter::direct_with_clock(
+                Quota::per_minute(self.per_minute),
+                self.clock.clone(),
+            ),
+            used: now,
+        });
+        entry.bucket.check().map_err(|until| {
+            let what = format!(
+                "{tool} may be called {} times a minute by each caller",
+                self.per_minute
+            );
+            limited(what, until.wait_time_from(now))
+        })?;
+        entry.used = now;
+        Ok(())
+    }
+}
+
+fn limited(what: String, wait: Duration) -> CallError {
+    // Rounded up, so that whoever waits so long is not too early.
+    let seconds = wait.as_millis().div_ceil(1000).max(1);
+    let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+    let remedy =
+        format!("wait {seconds} s and call again; rate_limit.calls_per_minute sets the bound");
+    CallError::new(ErrorType::RateLimited, what, remedy).with("retry_after_sec", seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use governor::clock::FakeRelativeClock;
+
+    use super::super::caller::Surface;
+    use super::*;
+
+    fn rates(per_minute: u32, callers_max: usize) -> (Rates<FakeRelativeClock>, FakeRelativeClock) {
+        let clock = FakeRelativeClock::default();
+        let per_minute = NonZeroU32::new(per_minute).unwrap();
+        (
+            Rates::with_clock(per_minute, callers_max, clock.clone()),
+            clock,
+        )
+    }
+
+    #[test]
+    fn a_minutes_calls_pass_and_the_next_is_told_when_to_come_back() {
+        let (rates, clock) = rates(10, 100);
+        let caller = Caller::local(Surface::Stdio);
+        for _ in 0..10 {
+            rates.take(&caller, "nmap").unwrap();
+        }
+        let refused = rates.take(&caller, "nmap").unwrap_err();
+        assert_eq!(refused.error_type, ErrorType::RateLimited);
+        assert_eq!(
+            refused.metadata["retry_after_sec"], 6,
+            "a call every six seconds"
+        );
+        assert!(
+            rates.take(&caller, "ping").is_ok(),
+            "each tool has a bucket of its own"
+        );
+        let other = Caller::local(Surface::Terminal);
+        assert!(rates.take(&other, "nmap").is_ok(), "so has each caller");
+        clock.advance(Duration::from_secs(5));
+        assert!(rates.take(&caller, "nmap").is_err(), "a second too early");
+        clock.advance(Duration::from_secs(1));
+        assert!(rates.take(&caller, "nmap").is_ok(), "as it was told");
+        assert!(
+            rates.take(&caller, "nmap").is_err(),
+            "one, not a minute's worth"
+        );
+    }
+
+    #[test]
+    fn the_number_of_buckets_is_bounded_and_known_callers_are_served_on() {
+        let (rates, clock) = rates(2, 3);
+        let caller = Caller::local(Surface::Stdio);
+        for tool in ["a", "b", "c"] {
+            rates.take(&caller, tool).unwrap();
+        }
+        assert!(rates.take(&caller, "d").is_err(), "no room");
+        assert!(
+            rates.take(&caller, "a").is_ok(),
+            "known, and has a call left"
+        );
+        assert!(rates.take(&caller, "a").is_err(), "its limit still holds");
+        clock.advance(Duration::from_secs(59));
+        assert!(
+            rates.take(&caller, "d").is_err(),
+            "nobody's bucket is full again"
+        );
+        clock.advance(Duration::from_secs(1));
+        assert!(
+            rates.take(&caller, "d").is_ok(),
+            "the full ones have been forgotten"
+        );
+        assert_eq!(rates.buckets.lock().unwrap().len(), 1);
+    }
+}
