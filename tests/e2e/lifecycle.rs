@@ -214,3 +214,43 @@ fn a_killed_executor_is_replaced_and_its_run_ends_by_name() -> Result<()> {
     ensure!(main_executor(&lab, broker)?.pid != first.pid, "a new one");
     Ok(())
 }
+
+#[test]
+fn a_killed_executor_ends_every_run_by_name_within_a_second_and_the_next_call_succeeds()
+-> Result<()> {
+    let Some(lab) = Lab::start(&[Host::Web])? else {
+        return Ok(());
+    };
+    // More faults than a breaker would take, were these any.
+    const RUNS: usize = 16;
+    let mut client = start(&lab, "[tool]\ndefault_concurrency = 16\n")?;
+    let broker = client.server().pid();
+    let silent = json!({"target": "10.66.0.99", "extra_args": "-c 60"});
+    let calls: Result<Vec<u64>> = (0..RUNS).map(|_| client.call("ping", &silent)).collect();
+    let pings = || lab.tools("/usr/bin/ping").map_or(0, |tools| tools.len());
+    wait::until_true("all pings", PROMPT, || pings() == RUNS)?;
+
+    // The listener alone: those that serve its runs must notice by themselves.
+    let first = main_executor(&lab, broker)?;
+    send(first.pid, Signal::SIGKILL)?;
+    let killed = Instant::now();
+    for id in calls? {
+        let (is_error, result) = client.structured(id, PROMPT)?;
+        ensure!(
+            is_error && result["error_type"] == "executor_unavailable",
+            "{result:#}"
+        );
+    }
+    let took = killed.elapsed();
+    ensure!(
+        took < Duration::from_secs(1),
+        "the last answer took {took:?}"
+    );
+    ensure!(pings() == 0, "a ping outlived its executor");
+
+    let somebody = json!({"target": "10.66.0.10", "extra_args": "-c 1"});
+    let id = client.call("ping", &somebody)?;
+    let (is_error, result) = client.structured(id, PROMPT)?;
+    ensure!(!is_error && result["returncode"] == 0, "{result:#}");
+    Ok(())
+}

@@ -14,6 +14,7 @@ mod commands;
 mod differential;
 mod injections;
 mod lifecycle;
+mod logs;
 mod mcp_sdk;
 mod name_servers;
 mod names;

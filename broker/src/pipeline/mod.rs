@@ -31,12 +31,16 @@ use tracing::Instrument as _;
 use crate::config::Settings;
 use crate::executor::Executor;
 use crate::outcome::{CallError, ErrorType, Outcome, RunFacts};
+use crate::results::neutralise;
 use breaker::Breakers;
 use call::Call;
 use caller::Caller;
 use permits::Permits;
 use rates::Rates;
 use resolve::Resolver;
+
+/// Longest reason of a failure in the log, in characters.
+const REASON_CHARS_MAX: usize = 512;
 
 /// What happens to a call while it is under way.
 #[derive(Debug, Clone, PartialEq)]
@@ -278,10 +282,14 @@ fn log_end(outcome: &Outcome) {
             argv = ?outcome.argv, targets = ?outcome.targets, returncode = facts.returncode,
             seconds = outcome.execution_time, "run finished"
         ),
-        Some(error) => tracing::warn!(
-            argv = ?outcome.argv, error_type = error.error_type.as_str(),
-            target_asked = ?outcome.target, message = ?error.message,
-            seconds = outcome.execution_time, "call failed"
-        ),
+        Some(error) => {
+            // As text fields: quoted for people, plain strings in JSON.
+            let reason = neutralise::line(&error.message, REASON_CHARS_MAX);
+            tracing::warn!(
+                argv = ?outcome.argv, error_type = error.error_type.as_str(),
+                target_asked = error.target, reason = reason.as_str(),
+                seconds = outcome.execution_time, "call failed"
+            );
+        }
     }
 }

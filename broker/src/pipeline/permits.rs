@@ -74,6 +74,7 @@ impl Permits {
                 "too many calls are under way",
                 "wait for some to end and call again; server.max_calls sets the bound",
             )
+            .with("retry_after_sec", Self::RETRY_HINT.as_secs())
         })
     }
 
