@@ -54,10 +54,7 @@ impl Audited {
 }
 
 fn configure(lab: &Lab, log: &Path) -> Result<PathBuf> {
-    let extra = format!(
-        "[audit]\nfile = \"{}\"\n[rate_limit]\ncalls_per_minute = 1000\n",
-        log.display()
-    );
+    let extra = format!("[audit]\nfile = \"{}\"\n", log.display());
     lab.file(
         "audited.toml",
         &config::embedded(&lab.binaries().executor, &extra),
@@ -245,19 +242,22 @@ fn without_its_audit_log_a_broker_runs_nothing() -> Result<()> {
     Ok(())
 }
 
-/// A file system of one page, gone when dropped.
-struct SmallDisk(PathBuf);
+/// A small file system, gone when dropped. Made before a lab, whose hosts see
+/// the mounts that were there before them.
+struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
-    fn mount(dir: PathBuf, options: &str) -> Result<Self> {
-        fs::create_dir_all(&dir)?;
-        let disk = Self(dir);
+    fn mount(options: &str) -> Result<Self> {
+        let disk = Self(tempfile::tempdir()?);
         disk.ask("mount", &["-t", "tmpfs", "-o", options, "tmpfs"])?;
         Ok(disk)
     }
 
     fn ask(&self, program: &str, words: &[&str]) -> Result<()> {
-        let ended = Command::new(program).args(words).arg(&self.0).output()?;
+        let ended = Command::new(program)
+            .args(words)
+            .arg(self.0.path())
+            .output()?;
         ensure!(ended.status.success(), "{program}: {ended:?}");
         Ok(())
     }
@@ -279,12 +279,15 @@ fn ping(client: &mut StdioClient) -> Result<Value> {
 
 #[test]
 fn on_a_full_disk_nothing_runs_until_there_is_room() -> Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        // Says the skip.
+        return Lab::start(&[Host::Web]).map(drop);
+    }
+    let disk = SmallDisk::mount("size=4k,mode=1777")?;
     let Some(mut audited) = Audited::start(&[Host::Web])? else {
         return Ok(());
     };
-    let dir = audited.lab.dir().join("disk");
-    let disk = SmallDisk::mount(dir.clone(), "size=4k,mode=1777")?;
-    audited.log = dir.join("audit.jsonl");
+    audited.log = disk.0.path().join("audit.jsonl");
     audited.config = configure(&audited.lab, &audited.log)?;
     let mut command = audited.lab.mantlet_with(&audited.config, &["stdio"]);
     let mut client = StdioClient::start(&mut command, Era::Legacy)?;
