@@ -10,6 +10,7 @@
     reason = "of JSON values, where what is missing is null"
 )]
 
+mod audit;
 mod commands;
 mod differential;
 mod injections;

@@ -13,6 +13,7 @@ pub mod tools;
 pub mod check;
 mod sides;
 pub mod doctor;
+pub mod audit;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -111,6 +112,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Find out what works on this machine, what does not, and why
     Doctor(JsonFlag),
+    /// Check the audit log
+    Audit(audit::AuditArgs),
 }
 
 /// Whether to print for programs.
@@ -156,6 +159,7 @@ pub fn main() -> ExitCode {
         Command::Tools(flag) => tools::command(cli.config.as_deref(), &flag),
         Command::Check(args) => check::command(cli.config.as_deref(), &args),
         Command::Doctor(flag) => doctor::command(cli.config.as_deref(), &flag),
+        Command::Audit(args) => audit::command(cli.config.as_deref(), &args),
     };
     let exit = if exit == Exit::Done && LOST.load(Ordering::Relaxed) {
         Exit::Failed

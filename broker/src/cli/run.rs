@@ -64,7 +64,7 @@ fn run(config: Option<&Path>, args: RunArgs) -> Result<Exit, Exit> {
     let ready = ready(config, Logs::Person)?;
     let runtime = runtime()?;
     let outcome: Result<Outcome, Exit> = runtime.block_on(async {
-        let engine = ready.engine()?;
+        let engine = ready.audited_engine()?;
         let mut call = Call::new(&args.tool, &args.target);
         call.arguments = Arguments::Tokens(args.call.args);
         call.template = args.call.template;

@@ -17,6 +17,8 @@ use tokio::sync::mpsc;
 use super::{Exit, complain};
 use crate::config::{ExecutorPlace, Settings};
 use crate::executor::Executor;
+use crate::observe::audit::chain::{Key, policy_digest};
+use crate::observe::audit::{AuditError, AuditLog};
 use crate::pipeline::{Engine, admit};
 use crate::transport::stdio::Stop;
 use crate::{identity, observe, transport};
@@ -102,6 +104,35 @@ impl Ready {
     ///
     /// The exit to end with; the reason has been printed.
     pub fn engine(self) -> Result<Engine, Exit> {
+        self.build(None)
+    }
+
+    /// As [`Ready::engine`], for calls that the audit log, if one is configured,
+    /// has to know of.
+    ///
+    /// # Errors
+    ///
+    /// The exit to end with; the reason has been printed.
+    pub fn audited_engine(self) -> Result<Engine, Exit> {
+        let audit = self.audit_log().map_err(|error| {
+            complain(&format!("the audit log can't be used: {error}"));
+            Exit::Unavailable
+        })?;
+        self.build(audit)
+    }
+
+    fn audit_log(&self) -> Result<Option<AuditLog>, AuditError> {
+        let Some(file) = &self.settings.audit_file else {
+            return Ok(None);
+        };
+        let key = self.settings.audit_key_file.as_deref();
+        let key = key.map(Key::read).transpose()?;
+        let scope = self.settings.scope.digest();
+        let policy = policy_digest(&scope, &self.profiles.digest());
+        AuditLog::open(file, key, policy).map(Some)
+    }
+
+    fn build(self, audit: Option<AuditLog>) -> Result<Engine, Exit> {
         let settings = self.settings;
         let place = &settings.executor;
         let started = Executor::start(place, &settings.scope_config, &settings.profiles);
@@ -112,7 +143,7 @@ impl Ready {
         if matches!(settings.executor, ExecutorPlace::Embedded(_)) {
             tracing::debug!(socket = %executor.socket().display(), "embedded executor started");
         }
-        Ok(Engine::new(settings, self.profiles, executor))
+        Ok(Engine::new(settings, self.profiles, executor, audit))
     }
 }
 
@@ -174,7 +205,7 @@ pub fn stdio(config: Option<&Path>) -> Exit {
     let served = ready(config, Logs::Service).and_then(|ready| {
         let runtime = runtime()?;
         let exit = runtime.block_on(async {
-            let engine = ready.engine()?;
+            let engine = ready.audited_engine()?;
             let stop = on_signals(engine.settings().shutdown_grace);
             let served = transport::stdio::serve(engine.clone(), stop).await;
             engine.stop().await;

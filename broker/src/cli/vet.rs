@@ -105,7 +105,7 @@ fn vet(config: Option<&Path>, args: VetArgs) -> Result<Exit, Exit> {
 
 /// An engine whose executor is never asked.
 fn offline(ready: Ready) -> Engine {
-    Engine::new(ready.settings, ready.profiles, Executor::none())
+    Engine::new(ready.settings, ready.profiles, Executor::none(), None)
 }
 
 fn open(path: &Path) -> Result<Box<dyn Read>, Exit> {

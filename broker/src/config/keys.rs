@@ -265,6 +265,21 @@ pub const KEYS: &[Key] = &[
         "The embedded executor's program; empty means mantlet-executor beside mantlet.",
     ),
     key(
+        "audit.file",
+        None,
+        Kind::Text,
+        Preset::Text(""),
+        "The audit log, one for each broker; empty means that none is kept. Where it can't be written, nothing runs.",
+    ),
+    key(
+        "audit.key_file",
+        None,
+        Kind::Text,
+        Preset::Text(""),
+        "A file of 32 or more random bytes, readable by its owner alone, that the audit log's hashes are keyed with;\n\
+         empty means that they are not, so that whoever may write the log can write it anew.",
+    ),
+    key(
         "logging.level",
         Some("LOG_LEVEL"),
         Kind::Choice(&["error", "warn", "info", "debug", "trace"]),

@@ -79,6 +79,10 @@ pub struct Settings {
     pub log_level: String,
     /// `auto`, `text` or `json`.
     pub log_format: String,
+    /// The audit log, if one is kept.
+    pub audit_file: Option<PathBuf>,
+    /// The file of its key, if it has one.
+    pub audit_key_file: Option<PathBuf>,
     /// Each key with its value and source, for people.
     pub layers: Layers,
     /// The file that was read, if there is one.
@@ -166,6 +170,8 @@ impl Settings {
             executor,
             log_level: text(&layers, "logging.level"),
             log_format: text(&layers, "logging.format"),
+            audit_file: path(&layers, "audit.file"),
+            audit_key_file: path(&layers, "audit.key_file"),
             layers,
             file,
         })
@@ -199,6 +205,11 @@ fn text(layers: &Layers, path: &str) -> String {
         Some(Set::Text(text)) => text.clone(),
         Some(Set::Flag(_) | Set::Integer(_) | Set::List(_)) | None => String::new(),
     }
+}
+
+fn path(layers: &Layers, key: &str) -> Option<PathBuf> {
+    let text = text(layers, key);
+    (!text.is_empty()).then(|| text.into())
 }
 
 /// A value whose key bounds it within `T`.

@@ -1,3 +1,4 @@
 //! What operators see of the broker. A leaf: nothing here decides anything.
 
 pub mod logging;
+pub mod audit;

@@ -18,6 +18,7 @@ pub mod hosts;
 pub mod breaker;
 pub mod permits;
 pub mod run;
+pub mod audited;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,7 @@ use tracing::Instrument as _;
 
 use crate::config::Settings;
 use crate::executor::Executor;
+use crate::observe::audit::AuditLog;
 use crate::outcome::{CallError, ErrorType, Outcome, RunFacts};
 use crate::results::neutralise;
 use breaker::Breakers;
@@ -90,11 +92,17 @@ struct Inner {
     permits: Permits,
     resolver: Resolver,
     executor: Executor,
+    audit: Option<AuditLog>,
 }
 
 impl Engine {
     /// Puts the pipeline together.
-    pub fn new(settings: Settings, profiles: ProfileSet, executor: Executor) -> Self {
+    pub fn new(
+        settings: Settings,
+        profiles: ProfileSet,
+        executor: Executor,
+        audit: Option<AuditLog>,
+    ) -> Self {
         let permits = Permits::new(profiles.iter(), settings.calls_max, settings.concurrency);
         let breakers = Breakers::new(profiles.iter(), settings.breaker);
         let rates = Rates::new(settings.calls_per_minute, settings.callers_max);
@@ -106,6 +114,7 @@ impl Engine {
             permits,
             resolver: Resolver::default(),
             executor,
+            audit,
         }))
     }
 
@@ -135,6 +144,7 @@ impl Engine {
     /// Ends the executor, if it is ours.
     pub async fn stop(&self) {
         self.0.executor.stop().await;
+        audited::stopped(self.0.audit.as_ref()).await;
     }
 
     /// The verdict on a call, without running or resolving anything.
@@ -205,6 +215,7 @@ impl Engine {
         }
         outcome.execution_time = began.elapsed().as_secs_f64();
         span.in_scope(|| log_end(&outcome));
+        audited::end(self.0.audit.as_ref(), caller, &outcome).await;
         outcome
     }
 
@@ -238,6 +249,7 @@ impl Engine {
         let _permit = unless(cancel, permit).await?;
         // While this call waited, those before it may have shown that the tool fails.
         let admission = admission.renewed(Instant::now())?;
+        audited::intent(inner.audit.as_ref(), caller, outcome).await?;
         let left = deadline.saturating_duration_since(Instant::now());
         let job = run::Job {
             run_id: outcome.run_id.clone(),

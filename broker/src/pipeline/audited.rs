@@ -1,0 +1,76 @@
+//! What the audit log gets to know of a call.
+//!
+//! What it is not: the log; that is [`crate::observe::audit`].
+//!
+//! Invariants: an intent that can't be recorded is a failure of the call; a
+//! caller's own text is made harmless before it is recorded.
+
+use super::caller::Caller;
+use crate::observe::audit::{AuditLog, Entry};
+use crate::outcome::{CallError, ErrorType, Outcome};
+use crate::results::neutralise;
+
+/// Most characters of each text that a caller chose.
+const ASKED_CHARS_MAX: usize = 256;
+
+/// Records that a call is about to be handed to the executor.
+///
+/// # Errors
+///
+/// Where that can't be done: the call must not run then.
+pub async fn intent(
+    audit: Option<&AuditLog>,
+    caller: &Caller,
+    outcome: &Outcome,
+) -> Result<(), CallError> {
+    let Some(audit) = audit else {
+        return Ok(());
+    };
+    let recorded = audit.intent(entry(caller, outcome)).await;
+    recorded.map_err(|error| {
+        tracing::error!(%error, "the audit log can't be written; nothing is run");
+        let what = format!("the audit log can't be written: {error}");
+        let remedy = "nothing was run; the administrator has to make room or mend the audit log (audit.file), then call again";
+        CallError::new(ErrorType::ResourceExhausted, what, remedy)
+    })
+}
+
+/// Records what a call came to.
+pub async fn end(audit: Option<&AuditLog>, caller: &Caller, outcome: &Outcome) {
+    let Some(audit) = audit else {
+        return;
+    };
+    if let Err(error) = audit.end(entry(caller, outcome)).await {
+        tracing::error!(%error, "the end of a call is missing from the audit log");
+    }
+}
+
+/// Records that the broker ends.
+pub async fn stopped(audit: Option<&AuditLog>) {
+    let Some(audit) = audit else {
+        return;
+    };
+    if let Err(error) = audit.stopped().await {
+        tracing::error!(%error, "the end of the broker is missing from the audit log");
+    }
+}
+
+fn entry(caller: &Caller, outcome: &Outcome) -> Entry {
+    let asked = |text: &str| neutralise::line(text, ASKED_CHARS_MAX);
+    Entry {
+        caller: asked(&caller.to_string()),
+        surface: caller.surface().as_str().to_owned(),
+        run_id: outcome.run_id.clone(),
+        correlation_id: asked(&outcome.correlation_id),
+        tool: asked(&outcome.tool),
+        target: asked(&outcome.target),
+        argv: outcome.argv.clone(),
+        targets: outcome.targets.clone(),
+        error_type: outcome
+            .error
+            .as_ref()
+            .map(|error| error.error_type.as_str()),
+        returncode: outcome.facts.returncode,
+        ..Entry::default()
+    }
+}
