@@ -14,6 +14,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 
+/// More than a breaker would take faults, were their ends any.
+const RUNS: usize = 16;
+
 fn start(lab: &Lab, extra: &str) -> Result<StdioClient> {
     let text = config::embedded(&lab.binaries().executor, extra);
     let file = lab.file("lifecycle.toml", &text)?;
@@ -221,8 +224,6 @@ fn a_killed_executor_ends_every_run_by_name_within_a_second_and_the_next_call_su
     let Some(lab) = Lab::start(&[Host::Web])? else {
         return Ok(());
     };
-    // More faults than a breaker would take, were these any.
-    const RUNS: usize = 16;
     let mut client = start(&lab, "[tool]\ndefault_concurrency = 16\n")?;
     let broker = client.server().pid();
     let silent = json!({"target": "10.66.0.99", "extra_args": "-c 60"});

@@ -1,7 +1,7 @@
 //! The one way from a call to its outcome, for every surface.
 //!
 //! What it is: admit → rate limit → vet → resolve and pin → breaker → permit →
-//! run → parse → answer.
+//! audit → run → parse → answer.
 //! What it is not: a surface. MCP, REST and the terminal only translate.
 //!
 //! Invariants: a call always gets an answer; nothing reaches the executor that
