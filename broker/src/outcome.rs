@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -70,6 +71,13 @@ impl ErrorType {
             Self::Unknown => "unknown",
         }
     }
+}
+
+/// A wait as whole seconds, at least one, rounded up so that whoever waits so
+/// long is not too early.
+pub fn wait_seconds(wait: Duration) -> u64 {
+    let seconds = wait.as_millis().div_ceil(1000).max(1);
+    u64::try_from(seconds).unwrap_or(u64::MAX)
 }
 
 /// A failure, as REST, MCP and the terminal show it.

@@ -255,9 +255,15 @@ fn the_configured_key_makes_the_hashes_and_checks_them() -> Result<()> {
         audited.log.display(),
         key.display()
     );
-    let text = config::embedded(&audited.lab.binaries().executor, &extra);
-    audited.config = audited.lab.file("keyed.toml", &text)?;
     let ping = ["run", "ping", "10.66.0.10", "--", "-c", "1"];
+    let keyed = |extra: &str| {
+        let text = config::embedded(&audited.lab.binaries().executor, extra);
+        audited.lab.file("keyed.toml", &text)
+    };
+    let alone = keyed(&extra.replace("\nfile = ", "\n# "))?;
+    let ended = run(&mut audited.lab.mantlet_with(&alone, &ping), BOUND)?.expect_code(2)?;
+    ensure!(ended.stderr.contains("name the log"), "{}", ended.stderr);
+    audited.config = keyed(&extra)?;
     std::os::unix::fs::chown(&key, Some(NOBODY.uid), None)?;
     fs::set_permissions(&key, Permissions::from_mode(0o640))?;
     let ended = audited.mantlet(&ping)?.expect_code(4)?;

@@ -114,6 +114,13 @@ impl Ready {
     ///
     /// The exit to end with; the reason has been printed.
     pub fn audited_engine(self) -> Result<Engine, Exit> {
+        if self.settings.audit_file.is_none() && self.settings.audit_key_file.is_some() {
+            // Whoever sets a key wants a log.
+            complain(
+                "audit.key_file is set and audit.file is not: name the log, or leave both out",
+            );
+            return Err(Exit::Usage);
+        }
         let audit = self.audit_log().map_err(|error| {
             complain(&format!("the audit log can't be used: {error}"));
             Exit::Unavailable

@@ -20,7 +20,7 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
 use super::caller::Caller;
-use crate::outcome::{CallError, ErrorType};
+use crate::outcome::{CallError, ErrorType, wait_seconds};
 
 /// A bucket left alone for so long is full again, whatever was taken from it.
 const REFILL: Duration = Duration::from_mins(1);
@@ -96,9 +96,7 @@ impl<C: Clock + Clone> Rates<C> {
 }
 
 fn limited(what: String, wait: Duration) -> CallError {
-    // Rounded up, so that whoever waits so long is not too early.
-    let seconds = wait.as_millis().div_ceil(1000).max(1);
-    let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+    let seconds = wait_seconds(wait);
     let remedy =
         format!("wait {seconds} s and call again; rate_limit.calls_per_minute sets the bound");
     CallError::new(ErrorType::RateLimited, what, remedy).with("retry_after_sec", seconds)

@@ -18,7 +18,7 @@ use sandbox_profiles::Profile;
 use tokio::time::Instant;
 
 use crate::config::BreakerBounds;
-use crate::outcome::{CallError, ErrorType};
+use crate::outcome::{CallError, ErrorType, wait_seconds};
 
 /// When a call that finds a probe under way may try again, at the longest.
 const PROBE_HINT: Duration = Duration::from_secs(5);
@@ -178,9 +178,7 @@ impl Breaker {
 
     fn refusal(&self, wait: Duration) -> CallError {
         let tool = &self.tool;
-        // Rounded up, so that whoever waits so long is not too early.
-        let seconds = wait.as_millis().div_ceil(1000).max(1);
-        let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+        let seconds = wait_seconds(wait);
         let what = format!("{tool} failed too often lately and is left alone for now");
         let remedy = format!(
             "call again in {seconds} s; the errors before this one and `mantlet doctor` say what is wrong"
