@@ -70,6 +70,14 @@ pub enum ConfigError {
         /// Reason and remedy.
         what: String,
     },
+    /// Values that don't go together.
+    #[error("{place}: {what}")]
+    Conflict {
+        /// The file, or `environment` where none was read.
+        place: String,
+        /// The keys, and what is missing.
+        what: String,
+    },
     /// The values don't make a scope.
     #[error("{place}: security.{fault}")]
     Scope {

@@ -9,7 +9,9 @@
 //! error is refused whole.
 
 pub mod keys;
+mod key_table;
 pub mod layers;
+pub mod service;
 pub mod tool_scopes;
 pub mod values;
 
@@ -73,6 +75,10 @@ pub struct Settings {
     pub callers_max: usize,
     /// What was set for all breakers.
     pub breaker: BreakerBounds,
+    /// What `mantlet serve` is told.
+    pub service: service::Service,
+    /// Where runs are kept.
+    pub store: service::StoreSettings,
     /// Where the executor is.
     pub executor: ExecutorPlace,
     /// Least serious level that is logged.
@@ -129,6 +135,10 @@ impl Settings {
         };
         let place = file.as_ref().map(|file| file.display().to_string());
         let place = place.unwrap_or_else(|| "environment".to_owned());
+        let service = service::service(&layers).map_err(|what| {
+            let place = place.clone();
+            ConfigError::Conflict { place, what }
+        })?;
         let misplaced = |fault| ConfigError::Scope { place, fault };
         let binary = text(&layers, "executor.binary");
         let executor = if text(&layers, "executor.mode") == "system" {
@@ -167,6 +177,8 @@ impl Settings {
                     .was_set("circuit_breaker.recovery_timeout")
                     .then(|| seconds(&layers, "circuit_breaker.recovery_timeout")),
             },
+            service,
+            store: service::store(&layers),
             executor,
             log_level: text(&layers, "logging.level"),
             log_format: text(&layers, "logging.format"),
@@ -176,6 +188,23 @@ impl Settings {
             file,
         })
     }
+}
+
+/// Where a broker keeps what outlives it: what systemd gave it, else the system's
+/// directory for root, else the user's. `None` where the environment names no home.
+pub fn state_directory(root: bool, lookup: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let named = |name: &str| lookup(name).filter(|value| !value.is_empty());
+    // systemd.exec(5): several are separated by colons.
+    let given = named("STATE_DIRECTORY");
+    if let Some(first) = given.as_deref().and_then(|list| list.split(':').next()) {
+        return Some(first.into());
+    }
+    if root {
+        return Some("/var/lib/mantlet".into());
+    }
+    let base = named("XDG_STATE_HOME").map(PathBuf::from);
+    let base = base.or_else(|| Some(Path::new(&named("HOME")?).join(".local/state")));
+    base.map(|base| base.join("mantlet"))
 }
 
 /// `MCP_CONFIG_FILE`, else the user's file, else the system's, where they exist.
@@ -245,6 +274,37 @@ mod tests {
             settings.stdout_bytes_max, 1_048_576,
             "untouched keys keep their defaults"
         );
+    }
+
+    #[test]
+    fn state_is_kept_where_systemd_says_or_in_the_users_home() {
+        let cases = [
+            (
+                false,
+                vec![("STATE_DIRECTORY", "/var/lib/a:/var/lib/b"), ("HOME", "/h")],
+                Some("/var/lib/a"),
+            ),
+            (true, vec![("HOME", "/root")], Some("/var/lib/mantlet")),
+            (
+                false,
+                vec![("XDG_STATE_HOME", "/s"), ("HOME", "/h")],
+                Some("/s/mantlet"),
+            ),
+            (
+                false,
+                vec![("XDG_STATE_HOME", ""), ("HOME", "/h")],
+                Some("/h/.local/state/mantlet"),
+            ),
+            (false, vec![], None),
+        ];
+        for (root, variables, expected) in cases {
+            let lookup = |name: &str| {
+                let found = variables.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            let found = state_directory(root, lookup);
+            assert_eq!(found, expected.map(PathBuf::from), "{variables:?}");
+        }
     }
 
     #[test]
