@@ -213,7 +213,13 @@ mod tests {
             (Role::Execute, &[], "nmap", true, "any tool"),
             (Role::Execute, &["ping"], "nmap", false, "another tool"),
             (Role::Execute, &["ping"], "ping", true, "its tool"),
-            (Role::Admin, &["ping"], "nmap", false, "held to a tool all the same"),
+            (
+                Role::Admin,
+                &["ping"],
+                "nmap",
+                false,
+                "held to a tool all the same",
+            ),
             (Role::Read, &["ping"], "ping", false, "a tool gives no role"),
         ];
         for (role, tools, tool, expected, why) in cases {

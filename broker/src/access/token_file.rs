@@ -272,7 +272,10 @@ mod tests {
         for text in ["[[token]]\nid = 1\n", "nonsense", "[[tokens]]\n"] {
             fs::write(file.path(), text).unwrap();
             let read = file.read();
-            assert!(matches!(read, Err(TokenFileError::Malformed { .. })), "{text}");
+            assert!(
+                matches!(read, Err(TokenFileError::Malformed { .. })),
+                "{text}"
+            );
         }
     }
 }
