@@ -159,7 +159,7 @@ async fn ask(ready: Ready, findings: &mut Vec<Finding>) -> Result<(), Exit> {
         Err(error) => Err(error),
     };
     match inventory {
-        Ok(inventory) => tell(&inventory, engine.profiles(), findings),
+        Ok(inventory) => tell(&inventory, engine.policy().profiles(), findings),
         Err(error) => findings.push(Finding::broken(error.message, error.recovery_suggestion)),
     }
     engine.stop().await;

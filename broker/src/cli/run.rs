@@ -70,7 +70,7 @@ fn run(config: Option<&Path>, args: RunArgs) -> Result<Exit, Exit> {
         call.template = args.call.template;
         call.timeout_sec = args.timeout;
         // Whoever stops a run from a terminal or a script doesn't want it finished.
-        let cancel = on_signals(engine.settings().shutdown_grace).drain;
+        let cancel = on_signals(engine.policy().settings().shutdown_grace).drain;
         let caller = Caller::local(Surface::Terminal);
         let bar = Arc::new(Bar::new(&args.tool, &args.target));
         let outcome = engine.run(call, &caller, bar.clone(), cancel).await;

@@ -269,7 +269,7 @@ pub fn stdio(config: Option<&Path>) -> Exit {
         let runtime = runtime()?;
         let exit = runtime.block_on(async {
             let engine = ready.audited_engine()?;
-            let stop = on_signals(engine.settings().shutdown_grace);
+            let stop = on_signals(engine.policy().settings().shutdown_grace);
             let served = transport::stdio::serve(engine.clone(), stop).await;
             engine.stop().await;
             served.map_err(|error| {

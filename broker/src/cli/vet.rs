@@ -10,6 +10,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use sandbox_profiles::vet::Arguments;
@@ -21,6 +22,7 @@ use crate::executor::Executor;
 use crate::outcome::{CallError, ErrorType};
 use crate::pipeline::Engine;
 use crate::pipeline::call::Call;
+use crate::pipeline::policy::Policy;
 use crate::pipeline::vet::Vetted;
 
 /// Longest line of a file of calls, in bytes.
@@ -76,6 +78,7 @@ fn vet(config: Option<&Path>, args: VetArgs) -> Result<Exit, Exit> {
     let calls = args.calls.as_deref().map(open).transpose()?;
     let engine = offline(ready(config, Logs::Person)?);
     let judge = Judge {
+        policy: engine.policy(),
         engine,
         runtime: args.resolve.then(runtime).transpose()?,
     };
@@ -123,6 +126,7 @@ fn open(path: &Path) -> Result<Box<dyn Read>, Exit> {
 
 struct Judge {
     engine: Engine,
+    policy: Arc<Policy>,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
@@ -138,8 +142,8 @@ impl Drop for Judge {
 impl Judge {
     fn judge(&self, call: &Call) -> Result<Vetted<'_>, CallError> {
         match &self.runtime {
-            Some(runtime) => runtime.block_on(self.engine.vet_resolved(call)),
-            None => self.engine.vet(call),
+            Some(runtime) => runtime.block_on(self.engine.vet_resolved(&self.policy, call)),
+            None => self.policy.vet(call),
         }
     }
 

@@ -89,10 +89,10 @@ impl<E> Clone for Server<E> {
 impl Server<Calls> {
     /// A server of the tools that the engine offers, for this caller.
     pub fn new(engine: Engine, caller: Caller) -> Self {
-        let handle = engine.clone();
-        let profiles: Vec<&Profile> = handle.enabled().collect();
+        let policy = engine.policy();
+        let profiles: Vec<&Profile> = policy.enabled().collect();
         let calls = Calls { engine, caller };
-        Self::with(calls, &profiles, &handle.settings().scope)
+        Self::with(calls, &profiles, &policy.settings().scope)
     }
 }
 

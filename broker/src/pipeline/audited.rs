@@ -6,7 +6,7 @@
 //! caller's own text is made harmless before it is recorded.
 
 use super::caller::Caller;
-use crate::observe::audit::{AuditLog, Entry};
+use crate::observe::audit::{AuditError, AuditLog, Entry, Kind};
 use crate::outcome::{CallError, ErrorType, Outcome};
 use crate::results::neutralise;
 
@@ -27,12 +27,41 @@ pub async fn intent(
         return Ok(());
     };
     let recorded = audit.intent(entry(caller, outcome)).await;
-    recorded.map_err(|error| {
-        tracing::error!(%error, "the audit log can't be written; nothing is run");
-        let what = format!("the audit log can't be written: {error}");
-        let remedy = "nothing was run; the administrator has to make room or mend the audit log (audit.file), then call again";
-        CallError::new(ErrorType::ResourceExhausted, what, remedy)
-    })
+    recorded.map_err(|error| unwritten(&error, "run"))
+}
+
+/// Records that a tool is about to be switched on or off.
+///
+/// # Errors
+///
+/// Where that can't be done: the tool must stay as it is then.
+pub async fn switched(
+    audit: Option<&AuditLog>,
+    caller: &Caller,
+    tool: &str,
+    enabled: bool,
+) -> Result<(), CallError> {
+    let Some(audit) = audit else {
+        return Ok(());
+    };
+    let entry = Entry {
+        caller: neutralise::line(&caller.to_string(), ASKED_CHARS_MAX),
+        surface: caller.surface().as_str().to_owned(),
+        tool: tool.to_owned(),
+        change: Some(if enabled { "enabled" } else { "disabled" }),
+        ..Entry::of(Kind::Changed)
+    };
+    let recorded = audit.changed(entry).await;
+    recorded.map_err(|error| unwritten(&error, "changed"))
+}
+
+fn unwritten(error: &AuditError, undone: &str) -> CallError {
+    tracing::error!(%error, "the audit log can't be written; nothing is {undone}");
+    let what = format!("the audit log can't be written: {error}");
+    let remedy = format!(
+        "nothing was {undone}; the administrator has to make room or mend the audit log (audit.file), then call again"
+    );
+    CallError::new(ErrorType::ResourceExhausted, what, remedy)
 }
 
 /// Records what a call came to.

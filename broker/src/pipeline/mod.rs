@@ -6,10 +6,11 @@
 //!
 //! Invariants: a call always gets an answer; nothing reaches the executor that
 //! was not vetted here; the deadline counts from the call's arrival, waiting
-//! included.
+//! included; a call works to its end on the policy that held when it began.
 
 pub mod call;
 pub mod caller;
+pub mod policy;
 pub mod admit;
 pub mod rates;
 pub mod vet;
@@ -17,14 +18,16 @@ pub mod resolve;
 pub mod hosts;
 pub mod breaker;
 pub mod permits;
+pub mod slots;
 pub mod run;
 pub mod audited;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sandbox_profiles::{Profile, ProfileSet};
+use sandbox_profiles::ProfileSet;
+use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -34,10 +37,9 @@ use crate::executor::Executor;
 use crate::observe::audit::AuditLog;
 use crate::outcome::{CallError, ErrorType, Outcome, RunFacts};
 use crate::results::neutralise;
-use breaker::Breakers;
 use call::Call;
 use caller::Caller;
-use permits::Permits;
+use policy::Policy;
 use rates::Rates;
 use resolve::Resolver;
 
@@ -85,13 +87,12 @@ pub struct Engine(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    settings: Settings,
-    profiles: ProfileSet,
+    policy: RwLock<Arc<Policy>>,
+    changes: watch::Sender<u64>,
+    /// Held by whoever changes the policy, so that records stand in the order of changes.
+    changing: Mutex<()>,
     rates: Rates,
-    breakers: Breakers,
-    permits: Permits,
     resolver: Resolver,
-    executor: Executor,
     audit: Option<AuditLog>,
 }
 
@@ -103,70 +104,99 @@ impl Engine {
         executor: Executor,
         audit: Option<AuditLog>,
     ) -> Self {
-        let permits = Permits::new(profiles.iter(), settings.calls_max, settings.concurrency);
-        let breakers = Breakers::new(profiles.iter(), settings.breaker);
         let rates = Rates::new(settings.calls_per_minute, settings.callers_max);
+        let policy = Policy::new(settings, profiles, executor);
         Self(Arc::new(Inner {
-            settings,
-            profiles,
+            changes: watch::Sender::new(policy.generation()),
+            policy: RwLock::new(Arc::new(policy)),
+            changing: Mutex::new(()),
             rates,
-            breakers,
-            permits,
             resolver: Resolver::default(),
-            executor,
             audit,
         }))
     }
 
-    /// The settings in effect.
-    pub fn settings(&self) -> &Settings {
-        &self.0.settings
-    }
-
-    /// All profiles, also of tools that are not offered.
-    pub fn profiles(&self) -> &ProfileSet {
-        &self.0.profiles
-    }
-
-    /// The tools offered.
-    pub fn enabled(&self) -> impl Iterator<Item = &Profile> {
-        self.0
-            .profiles
-            .iter()
-            .filter(|profile| admit::offered(&self.0.settings, profile))
+    /// The policy in effect. Whoever keeps it keeps it as it is.
+    pub fn policy(&self) -> Arc<Policy> {
+        let policy = self.0.policy.read();
+        Arc::clone(&policy.unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The executor that runs the tools.
-    pub fn executor(&self) -> &Executor {
-        &self.0.executor
+    pub fn executor(&self) -> Arc<Executor> {
+        Arc::clone(self.policy().executor())
+    }
+
+    /// Tells of changes of the policy, each by its generation. Some may be passed
+    /// over; the last never is.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changes.subscribe()
+    }
+
+    /// Switches a tool on or off until the broker ends, and says whether that
+    /// changed anything. What runs goes on.
+    ///
+    /// # Errors
+    ///
+    /// `not_found` with the nearest name; `tool_disabled` where the configuration
+    /// leaves the tool out, which stands above this; `resource_exhausted` where
+    /// the audit log can't be written.
+    pub async fn set_enabled(
+        &self,
+        tool: &str,
+        enabled: bool,
+        caller: &Caller,
+    ) -> Result<bool, CallError> {
+        let _changing = self.0.changing.lock().await;
+        let policy = self.policy();
+        let profile = admit::switchable(&policy, tool, enabled);
+        let profile = profile.map_err(|error| error.about(tool, ""))?;
+        if policy.switched_off(profile) != enabled {
+            return Ok(false);
+        }
+        let name = &profile.name;
+        audited::switched(self.0.audit.as_ref(), caller, name, enabled).await?;
+        self.replace(|policy| policy.switched(name, enabled));
+        tracing::info!(tool = name, enabled, %caller, "tool switched");
+        Ok(true)
+    }
+
+    /// Puts other settings and profiles in the place of those in effect, for calls
+    /// that begin from now on. Tools switched off stay so.
+    pub fn adopt(&self, settings: Settings, profiles: ProfileSet, executor: Arc<Executor>) {
+        let rate = (settings.calls_per_minute, settings.callers_max);
+        self.replace(|policy| policy.replaced(settings, profiles, executor));
+        self.0.rates.change(rate.0, rate.1);
+    }
+
+    /// Puts the policy that `next` makes of the one in effect in its place.
+    fn replace(&self, next: impl FnOnce(&Policy) -> Policy) {
+        let policy = self.0.policy.write();
+        let mut policy = policy.unwrap_or_else(PoisonError::into_inner);
+        *policy = Arc::new(next(&policy));
+        // Told under the lock, so that the last one told is the one in effect.
+        self.0.changes.send_replace(policy.generation());
     }
 
     /// Ends the executor, if it is ours.
     pub async fn stop(&self) {
-        self.0.executor.stop().await;
+        self.executor().stop().await;
         audited::stopped(self.0.audit.as_ref()).await;
     }
 
-    /// The verdict on a call, without running or resolving anything.
+    /// As [`Policy::vet`] of `policy`, with a name resolved, checked and pinned.
     ///
     /// # Errors
     ///
     /// The refusal, as a client would get it.
-    pub fn vet(&self, call: &Call) -> Result<vet::Vetted<'_>, CallError> {
-        let about = |error: CallError| error.about(&call.tool, &call.target);
-        let profile = admit::profile(&self.0.settings, &self.0.profiles, call).map_err(about)?;
-        admit::bounds(&self.0.settings, profile, call).map_err(about)?;
-        vet::vet(&self.0.settings, profile, call).map_err(about)
-    }
-
-    /// As [`Engine::vet`], with a name resolved, checked and pinned.
-    ///
-    /// # Errors
-    ///
-    /// The refusal, as a client would get it.
-    pub async fn vet_resolved(&self, call: &Call) -> Result<vet::Vetted<'_>, CallError> {
-        let vetted = self.vet(call)?;
-        let pinned = vet::pin(&self.0.settings, &self.0.resolver, vetted, Duration::MAX).await;
+    pub async fn vet_resolved<'a>(
+        &self,
+        policy: &'a Policy,
+        call: &Call,
+    ) -> Result<vet::Vetted<'a>, CallError> {
+        let vetted = policy.vet(call)?;
+        let settings = policy.settings();
+        let pinned = vet::pin(settings, &self.0.resolver, vetted, Duration::MAX).await;
         pinned.map_err(|error| error.about(&call.tool, &call.target))
     }
 
@@ -229,24 +259,26 @@ impl Engine {
         outcome: &mut Outcome,
     ) -> Result<(), CallError> {
         let inner = &self.0;
-        let _under_way = inner.permits.call()?;
-        let profile = admit::profile(&inner.settings, &inner.profiles, call)?;
+        let policy = self.policy();
+        let settings = policy.settings();
+        let _under_way = policy.permits.call()?;
+        let profile = admit::profile(&policy, call)?;
         profile.name.clone_into(&mut outcome.tool);
         admit::granted(caller, profile)?;
         inner.rates.take(caller, &profile.name)?;
-        let bounds = admit::bounds(&inner.settings, profile, call)?;
-        let vetted = vet::vet(&inner.settings, profile, call)?;
+        let bounds = admit::bounds(settings, profile, call)?;
+        let vetted = vet::vet(settings, profile, call)?;
         let (bounds, short) = bounds.fitted(profile, vetted.run.lasts(profile));
         let deadline = began.checked_add(bounds.timeout).unwrap_or(began);
         vetted.note(outcome);
         let left = deadline.saturating_duration_since(Instant::now());
-        let pinned = vet::pin(&inner.settings, &inner.resolver, vetted, left);
+        let pinned = vet::pin(settings, &inner.resolver, vetted, left);
         let pinned = unless(cancel, pinned).await?;
         pinned.note(outcome);
         outcome.notes.extend(short);
-        let admission = inner.breakers.admit(&profile.name, Instant::now())?;
+        let admission = policy.breakers.admit(&profile.name, Instant::now())?;
         let on_wait = || observer.observe(RunEvent::Queued);
-        let permit = inner.permits.run(&profile.name, deadline, on_wait);
+        let permit = policy.permits.run(&profile.name, deadline, on_wait);
         let _permit = unless(cancel, permit).await?;
         // While this call waited, those before it may have shown that the tool fails.
         let admission = admission.renewed(Instant::now())?;
@@ -260,7 +292,7 @@ impl Engine {
             // Whatever is left of the call's time, but enough for a refusal to be told from a timeout.
             timeout: left.max(Duration::from_millis(1)),
         };
-        let ended = run::run(&inner.settings, &inner.executor, job, observer, cancel).await;
+        let ended = run::run(settings, policy.executor(), job, observer, cancel).await;
         admission.settle(ended.word, Instant::now());
         outcome.facts = ended.facts;
         ended.result.map_err(|error| pinned.with_nearest(error))
@@ -306,3 +338,6 @@ fn log_end(outcome: &Outcome) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,6 +36,8 @@ pub enum Kind {
     Outcome,
     /// A call that never came to the executor.
     Refused,
+    /// What is allowed was changed while the broker runs.
+    Changed,
     /// The broker ended in order.
     Stopped,
     /// A last line that was cut short by a crash was taken out.
@@ -79,6 +81,9 @@ pub struct Entry {
     /// The tool's exit code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub returncode: Option<i32>,
+    /// Of [`Kind::Changed`]: what became of the tool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<&'static str>,
     /// Of [`Kind::Recovered`]: bytes taken out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cut_bytes: Option<u64>,
@@ -218,6 +223,16 @@ impl AuditLog {
             book.writer.append(&entry)
         })
         .await
+    }
+
+    /// Records a change of what is allowed.
+    ///
+    /// # Errors
+    ///
+    /// Where it can't be written; nothing may change then.
+    pub async fn changed(&self, mut entry: Entry) -> Result<(), AuditError> {
+        entry.kind = Kind::Changed;
+        self.with(move |book| book.writer.append(&entry)).await
     }
 
     /// Records that the broker ends.

@@ -105,8 +105,8 @@ impl Writer {
     /// Where that failed; the file has been or will be cut back to what it was.
     pub fn append(&mut self, entry: &Entry) -> Result<(), AuditError> {
         let written = self.append_all(entry);
-        // An intent that isn't on disk leads to nothing that could be missing.
-        if written.is_err() && entry.kind != Kind::Intent {
+        // An intent or a change that isn't on disk leads to nothing that could be missing.
+        if written.is_err() && !matches!(entry.kind, Kind::Intent | Kind::Changed) {
             self.lost = self.lost.saturating_add(1);
         }
         written

@@ -86,7 +86,7 @@ pub enum StdioError {
 /// Where the streams can't be used, no session could be opened, or the session broke. A client
 /// that goes away is not an error.
 pub async fn serve(engine: Engine, stop: Stop) -> Result<(), StdioError> {
-    let limits = Limits::for_calls(engine.settings().calls_max);
+    let limits = Limits::for_calls(engine.policy().settings().calls_max);
     let service = Server::new(engine, Caller::local(Surface::Stdio));
     let handles = handles::open().map_err(StdioError::Streams)?;
     serve_streams(
