@@ -20,6 +20,8 @@ pub mod embedded;
 pub mod executor_client;
 pub mod store;
 pub mod private_dir;
+pub mod state_dir;
+pub mod access;
 
 pub mod outcome;
 pub mod results;
