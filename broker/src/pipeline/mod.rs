@@ -154,10 +154,10 @@ impl Engine {
         &self.0.runs
     }
 
-    /// Lets the runs under way end, or cancels them when `cut` is cancelled, then
-    /// ends the executor, if it is ours, and closes the books.
-    pub async fn stop(&self, cut: &CancellationToken) {
-        self.0.runs.drain(cut).await;
+    /// Cancels what is still under way, ends the executor, if it is ours, and
+    /// closes the books.
+    pub async fn stop(&self) {
+        self.0.runs.end().await;
         self.0.executor.stop().await;
         self.0.runs.close().await;
         audited::stopped(self.0.audit.as_ref()).await;
@@ -206,9 +206,11 @@ impl Engine {
             error: None,
         };
         let (engine, caller) = (self.clone(), caller.clone());
-        self.0.runs.start(info, observer, |live, observer| async move {
-            engine.work(call, &caller, &live, observer, outcome).await
-        })
+        self.0
+            .runs
+            .start(info, observer, |live, observer| async move {
+                engine.work(call, &caller, &live, observer, outcome).await
+            })
     }
 
     /// Runs a call to its end; cancelled, or dropped, it ends early.
@@ -242,7 +244,9 @@ impl Engine {
         );
         let steps = self.steps(&call, caller, began, observer.as_ref(), live, &mut outcome);
         // What a panic leaves half done is dropped with the steps; the outcome is whole at any time.
-        let steps = AssertUnwindSafe(steps).catch_unwind().instrument(span.clone());
+        let steps = AssertUnwindSafe(steps)
+            .catch_unwind()
+            .instrument(span.clone());
         let result = steps.await.unwrap_or_else(|_| Err(panicked()));
         if let Err(error) = result {
             // What went wrong after the look-up went wrong for that address.
@@ -331,7 +335,11 @@ fn cancelled() -> CallError {
 fn panicked() -> CallError {
     tracing::error!("a run panicked");
     let remedy = "call again; if it happens again, report it with the broker's log";
-    CallError::new(ErrorType::Unknown, "the run failed inside the broker", remedy)
+    CallError::new(
+        ErrorType::Unknown,
+        "the run failed inside the broker",
+        remedy,
+    )
 }
 
 fn new_id() -> String {

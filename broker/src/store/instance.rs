@@ -51,7 +51,11 @@ impl Instance {
 
     /// Ends it: from now on its runs are those of a dead broker.
     pub(super) fn release(&self) {
-        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let lock = self
+            .lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if lock.is_some()
             && let Err(error) = fs::remove_file(&self.path)
         {

@@ -168,6 +168,13 @@ impl Store {
         Ok(store)
     }
 
+    /// A store for an engine that runs nothing: it keeps nothing, and says so.
+    pub fn none() -> Self {
+        let worker = Worker::none();
+        let keep = Keep::nothing();
+        Self::with(worker.clone(), worker, None, keep)
+    }
+
     fn with(writer: Worker, reader: Worker, shared: Option<Shared>, keep: Keep) -> Self {
         Self(Arc::new(Inner {
             writer,
@@ -285,7 +292,9 @@ impl Store {
     async fn look_up(&self, run_id: &str) -> Result<Option<(RunInfo, String)>, StoreError> {
         let run_id = run_id.to_owned();
         let reader = &self.0.reader;
-        reader.ask(move |connection| rows::get(connection, &run_id)).await
+        reader
+            .ask(move |connection| rows::get(connection, &run_id))
+            .await
     }
 
     /// The outcome of a run that is over, as JSON text.
@@ -296,7 +305,9 @@ impl Store {
     pub async fn outcome(&self, run_id: &str) -> Result<Option<String>, StoreError> {
         let run_id = run_id.to_owned();
         let reader = &self.0.reader;
-        reader.ask(move |connection| rows::outcome(connection, &run_id)).await
+        reader
+            .ask(move |connection| rows::outcome(connection, &run_id))
+            .await
     }
 
     /// A piece of a run's own standard output, of `bytes_max` bytes at most.
@@ -311,9 +322,8 @@ impl Store {
         bytes_max: usize,
     ) -> Result<Option<StdoutPart>, StoreError> {
         let run_id = run_id.to_owned();
-        let read = move |connection: &mut Connection| {
-            rows::stdout(connection, &run_id, offset, bytes_max)
-        };
+        let read =
+            move |connection: &mut Connection| rows::stdout(connection, &run_id, offset, bytes_max);
         self.0.reader.ask(read).await
     }
 
@@ -324,7 +334,9 @@ impl Store {
     /// Where the store can't be read.
     pub async fn list(&self, filter: Filter) -> Result<Vec<RunInfo>, StoreError> {
         let reader = &self.0.reader;
-        reader.ask(move |connection| rows::list(connection, &filter)).await
+        reader
+            .ask(move |connection| rows::list(connection, &filter))
+            .await
     }
 
     /// Has everything in the file, and says that this broker has ended.
@@ -342,7 +354,10 @@ impl Store {
     }
 
     fn broker(&self) -> &str {
-        self.0.shared.as_ref().map_or("", |shared| shared.instance.id())
+        self.0
+            .shared
+            .as_ref()
+            .map_or("", |shared| shared.instance.id())
     }
 }
 
@@ -351,7 +366,10 @@ fn interrupt_dead(connection: &Connection, dir: &Path, own: &str) -> Result<(), 
     for broker in rows::brokers_under_way(connection)? {
         if broker != own && !instance::is_alive(dir, &broker) {
             let runs = rows::interrupt(connection, &broker)?;
-            tracing::warn!(runs, "an earlier broker was killed; its runs are marked interrupted");
+            tracing::warn!(
+                runs,
+                "an earlier broker was killed; its runs are marked interrupted"
+            );
         }
     }
     Ok(())
@@ -374,7 +392,9 @@ fn tidy(connection: &mut Connection, keep: Keep) -> Result<(), StoreError> {
 
 fn enough_room(dir: &Path) -> Result<(), StoreError> {
     let facts = statvfs(dir).map_err(|error| StoreError::file(dir, error.into()))?;
-    let free_bytes = facts.blocks_available().saturating_mul(facts.fragment_size());
+    let free_bytes = facts
+        .blocks_available()
+        .saturating_mul(facts.fragment_size());
     if free_bytes < RESERVE_BYTES {
         let path = dir.to_owned();
         return Err(StoreError::NoRoom { path, free_bytes });
@@ -402,7 +422,6 @@ fn kept(outcome: &Outcome, bytes_max: usize) -> (String, &[u8]) {
     }
     (object.to_string(), &[])
 }
-
 
 #[cfg(test)]
 mod tests;

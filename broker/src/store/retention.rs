@@ -35,6 +35,13 @@ impl Keep {
         }
     }
 
+    pub(super) fn nothing() -> Self {
+        Self {
+            age_max: Duration::ZERO,
+            bytes_max: 0,
+        }
+    }
+
     /// The most that one run's result may take: a fourth of everything.
     pub(super) fn result_bytes_max(self) -> usize {
         usize::try_from(self.bytes_max.div_euclid(4)).unwrap_or(usize::MAX)
@@ -114,7 +121,10 @@ fn delete(connection: &mut Connection, runs: &[String]) -> Result<(), StoreError
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for run_id in runs {
-        for sql in ["DELETE FROM results WHERE run_id = ?1", "DELETE FROM runs WHERE run_id = ?1"] {
+        for sql in [
+            "DELETE FROM results WHERE run_id = ?1",
+            "DELETE FROM runs WHERE run_id = ?1",
+        ] {
             transaction.prepare_cached(sql)?.execute([run_id])?;
         }
     }
@@ -123,7 +133,8 @@ fn delete(connection: &mut Connection, runs: &[String]) -> Result<(), StoreError
 
 /// Gives unused pages back to the file system.
 fn shrink(connection: &Connection, deleted: bool) -> Result<(), StoreError> {
-    let unused = pragma(connection, "freelist_count")?.saturating_mul(pragma(connection, "page_size")?);
+    let unused =
+        pragma(connection, "freelist_count")?.saturating_mul(pragma(connection, "page_size")?);
     if !deleted || unused <= SLACK_BYTES {
         return Ok(());
     }

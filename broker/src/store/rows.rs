@@ -9,8 +9,8 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
 
-use super::record::{Filter, RunInfo, RunState, StdoutPart};
 use super::StoreError;
+use super::record::{Filter, RunInfo, RunState, StdoutPart};
 
 /// Bytes that a run takes besides its result, about.
 const ROW_BYTES: u64 = 1024;
@@ -86,8 +86,9 @@ pub(super) fn put_ended(
 
 /// Notes that a queued run runs.
 pub(super) fn set_running(connection: &Connection, run_id: &str) -> Result<(), StoreError> {
-    let mut statement = connection
-        .prepare_cached("UPDATE runs SET state = 'running' WHERE run_id = ?1 AND state = 'queued'")?;
+    let mut statement = connection.prepare_cached(
+        "UPDATE runs SET state = 'running' WHERE run_id = ?1 AND state = 'queued'",
+    )?;
     statement.execute([run_id])?;
     Ok(())
 }
@@ -150,7 +151,13 @@ pub(super) fn list(connection: &Connection, filter: &Filter) -> Result<Vec<RunIn
     let mut statement = connection.prepare_cached(&sql)?;
     let state = filter.state.map(RunState::as_str);
     let rows = statement.query_map(
-        params![filter.before, filter.caller, filter.tool, state, filter.limit],
+        params![
+            filter.before,
+            filter.caller,
+            filter.tool,
+            state,
+            filter.limit
+        ],
         run,
     )?;
     Ok(rows.collect::<Result<_, _>>()?)

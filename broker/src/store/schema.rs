@@ -84,7 +84,9 @@ fn make_file(path: &Path) -> Result<(), StoreError> {
         .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
         .open(path)
         .map_err(|source| StoreError::file(path, source))?;
-    let facts = file.metadata().map_err(|source| StoreError::file(path, source))?;
+    let facts = file
+        .metadata()
+        .map_err(|source| StoreError::file(path, source))?;
     if !facts.is_file() {
         return Err(StoreError::unfit(path, "it is not a regular file"));
     }

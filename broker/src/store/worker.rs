@@ -42,6 +42,11 @@ impl Worker {
         Ok(Self(sender))
     }
 
+    /// One that does nothing: whoever asks is told that it is gone.
+    pub(super) fn none() -> Self {
+        Self(mpsc::channel(1).0)
+    }
+
     /// Has something done, and waits for what it comes to.
     pub(super) async fn ask<T: Send + 'static>(
         &self,

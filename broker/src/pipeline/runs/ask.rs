@@ -82,7 +82,12 @@ impl Runs {
         if let Some((info, _)) = unkept {
             return Some(info).filter(seen).ok_or_else(not_found);
         }
-        let found = self.0.store.get(run_id).await.map_err(|error| unreadable(&error))?;
+        let found = self
+            .0
+            .store
+            .get(run_id)
+            .await
+            .map_err(|error| unreadable(&error))?;
         found.filter(seen).ok_or_else(not_found)
     }
 
@@ -122,7 +127,12 @@ impl Runs {
             let outcome = Some(outcome.to_json());
             return Ok(RunResult { info, outcome });
         }
-        let text = self.0.store.outcome(run_id).await.map_err(|error| unreadable(&error))?;
+        let text = self
+            .0
+            .store
+            .outcome(run_id)
+            .await
+            .map_err(|error| unreadable(&error))?;
         let outcome = text.and_then(|text| serde_json::from_str(&text).ok());
         Ok(RunResult { info, outcome })
     }

@@ -260,9 +260,12 @@ impl Runs {
             info.argv.clone_from(&outcome.argv);
             info.clone()
         };
-        self.0.store.begin(info).await.map_err(|error| refused(&error))?;
+        // Said before, since a cancelled call may be gone before the store has answered.
         live.recorded.store(true, Ordering::SeqCst);
-        Ok(())
+        self.0.store.begin(info).await.map_err(|error| {
+            live.recorded.store(false, Ordering::SeqCst);
+            refused(&error)
+        })
     }
 
     /// Waits for a permit; where that is not there at once, the run is recorded
@@ -302,7 +305,11 @@ impl Runs {
             return outcome;
         }
         let outcome = Arc::new(outcome);
-        let stored = self.0.store.finish(info.clone(), Arc::clone(&outcome)).await;
+        let stored = self
+            .0
+            .store
+            .finish(info.clone(), Arc::clone(&outcome))
+            .await;
         let Err(error) = stored else {
             return Arc::unwrap_or_clone(outcome);
         };
@@ -321,14 +328,19 @@ impl Runs {
         }
     }
 
-    /// Waits until no run is under way; when `cut` is cancelled, so are they.
+    /// Waits until no run is under way, or `cut` is cancelled.
     pub async fn drain(&self, cut: &CancellationToken) {
         let mut count = self.0.count.subscribe();
         tokio::select! {
-            biased;
-            _ = count.wait_for(|count| *count == 0) => return,
-            () = cut.cancelled() => self.cancel_all(),
+            _ = count.wait_for(|count| *count == 0) => {}
+            () = cut.cancelled() => {}
         }
+    }
+
+    /// Cancels every run under way and waits until their outcomes are stored.
+    pub async fn end(&self) {
+        self.cancel_all();
+        let mut count = self.0.count.subscribe();
         let ends = count.wait_for(|count| *count == 0);
         if tokio::time::timeout(LAST_ENDS, ends).await.is_err() {
             tracing::error!("runs did not end in time; the next start marks them interrupted");

@@ -35,7 +35,10 @@ impl Unkept {
     }
 
     pub(super) fn get(&self, run_id: &str) -> Option<(RunInfo, Arc<Outcome>)> {
-        let found = self.results.iter().find(|(info, _, _)| info.run_id == run_id);
+        let found = self
+            .results
+            .iter()
+            .find(|(info, _, _)| info.run_id == run_id);
         found.map(|(info, outcome, _)| (info.clone(), Arc::clone(outcome)))
     }
 }
