@@ -19,6 +19,7 @@ pub mod pipeline;
 pub mod executor;
 pub mod embedded;
 pub mod executor_client;
+pub mod store;
 pub mod private_dir;
 pub mod state_dir;
 pub mod access;

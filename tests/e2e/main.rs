@@ -23,6 +23,7 @@ mod output;
 mod probe_results;
 mod resilience;
 mod run_command;
+mod run_store;
 mod scope;
 mod sixth_tool;
 mod stdio_runs;

@@ -43,6 +43,8 @@ struct Opened {
     tls: Option<Arc<ServerConfig>>,
     /// Where things are kept; `None` where the configuration names other places.
     state: Option<PathBuf>,
+    /// Where runs are kept; `None` means in memory.
+    store: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -71,6 +73,7 @@ fn open(settings: &Settings) -> Result<Opened, Exit> {
     let tls = service.tls.as_ref().map(tls::load).transpose();
     let tls = tls.map_err(|error| usage(&error))?;
     let state = token::state(settings)?;
+    let store = start::store_directory(settings)?;
     let place = Place::find(&service.listen).map_err(|error| usage(&error))?;
     if place.reaches_others() {
         is_guarded(settings, state.as_deref(), &place)?;
@@ -86,7 +89,12 @@ fn open(settings: &Settings) -> Result<Opened, Exit> {
         complain(&with_cause(&error));
         Exit::Failed
     })?;
-    Ok(Opened { bound, tls, state })
+    Ok(Opened {
+        bound,
+        tls,
+        state,
+        store,
+    })
 }
 
 /// ACC2: nobody listens openly by accident.
@@ -120,7 +128,7 @@ async fn listen(ready: Ready, opened: Opened) -> Result<(), Exit> {
     let file = token::file(&settings, opened.state.as_deref())?;
     let certificates = settings.service.asks_for_certificates();
     first(&file, opened.state.as_deref(), certificates)?;
-    let engine = ready.audited_engine()?;
+    let engine = ready.audited_engine(opened.store.as_deref())?;
     let stop = start::on_service_signals(settings.shutdown_grace, || {
         tracing::info!("SIGHUP: this service goes on as it is");
     });
@@ -143,7 +151,10 @@ async fn listen(ready: Ready, opened: Opened) -> Result<(), Exit> {
         tokens: LiveTokens::of(file),
         tls: opened.tls,
     };
+    let cut = stop.cancel.clone();
     let served = http::serve(listener, &settings.service, parts, stop).await;
+    // Runs that nobody waits for may end too.
+    engine.runs().drain(&cut).await;
     engine.stop().await;
     served.map_err(|error| {
         complain(&with_cause(&error));

@@ -15,11 +15,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::{Exit, complain};
+use crate::config::service::StorePlace;
 use crate::config::{ExecutorPlace, Settings};
 use crate::executor::Executor;
 use crate::observe::audit::chain::{Key, policy_digest};
 use crate::observe::audit::{AuditError, AuditLog};
 use crate::pipeline::{Engine, admit};
+use crate::store::Store;
 use crate::transport::Stop;
 use crate::{identity, observe, state_dir, transport};
 
@@ -72,6 +74,41 @@ pub fn state_directory() -> Result<PathBuf, Exit> {
         complain(&with_cause(&error));
         Exit::Unavailable
     })
+}
+
+/// As [`ready`], for what keeps runs: gives the directory of the run store too;
+/// `None` means in memory.
+///
+/// # Errors
+///
+/// The exit to end with; the reason has been printed.
+pub fn ready_to_run(config: Option<&Path>) -> Result<(Ready, Option<PathBuf>), Exit> {
+    ready_after(config, Logs::Service, store_directory)
+}
+
+/// The run store's directory, made; only before privileges are given up.
+///
+/// # Errors
+///
+/// The exit to end with; the reason has been printed.
+pub fn store_directory(settings: &Settings) -> Result<Option<PathBuf>, Exit> {
+    let lookup = |name: &str| std::env::var(name).ok();
+    let made = match &settings.store.place {
+        StorePlace::Memory => return Ok(None),
+        StorePlace::State => state_dir::prepare(lookup),
+        StorePlace::Directory(path) => state_dir::prepare_at(path).map(|()| path.clone()),
+    };
+    made.map(Some).map_err(|error| {
+        complain_of_store(&with_cause(&error));
+        Exit::Unavailable
+    })
+}
+
+fn complain_of_store(why: &str) {
+    complain(&format!(
+        "runs can't be kept: {why}; mend that, or name another directory as store.directory \
+         (none: in memory only)"
+    ));
 }
 
 /// As [`ready`], with a step that needs the rights of whoever started us.
@@ -141,16 +178,16 @@ impl Ready {
     ///
     /// The exit to end with; the reason has been printed.
     pub fn engine(self) -> Result<Engine, Exit> {
-        self.build(None)
+        self.build(None, Store::none())
     }
 
     /// As [`Ready::engine`], for calls that the audit log, if one is configured,
-    /// has to know of.
+    /// has to know of, and whose runs are kept in `directory`, or else in memory.
     ///
     /// # Errors
     ///
     /// The exit to end with; the reason has been printed.
-    pub fn audited_engine(self) -> Result<Engine, Exit> {
+    pub fn audited_engine(self, directory: Option<&Path>) -> Result<Engine, Exit> {
         if self.settings.audit_file.is_none() && self.settings.audit_key_file.is_some() {
             // Whoever sets a key wants a log.
             complain(
@@ -162,7 +199,11 @@ impl Ready {
             complain(&format!("the audit log can't be used: {error}"));
             Exit::Unavailable
         })?;
-        self.build(audit)
+        let store = Store::open(&self.settings.store, directory).map_err(|error| {
+            complain_of_store(&error.to_string());
+            Exit::Unavailable
+        })?;
+        self.build(audit, store)
     }
 
     fn audit_log(&self) -> Result<Option<AuditLog>, AuditError> {
@@ -176,7 +217,7 @@ impl Ready {
         AuditLog::open(file, key, policy).map(Some)
     }
 
-    fn build(self, audit: Option<AuditLog>) -> Result<Engine, Exit> {
+    fn build(self, audit: Option<AuditLog>, store: Store) -> Result<Engine, Exit> {
         let settings = self.settings;
         let place = &settings.executor;
         let started = Executor::start(place, &settings.scope_config, &settings.profiles);
@@ -187,7 +228,7 @@ impl Ready {
         if matches!(settings.executor, ExecutorPlace::Embedded(_)) {
             tracing::debug!(socket = %executor.socket().display(), "embedded executor started");
         }
-        Ok(Engine::new(settings, self.profiles, executor, audit))
+        Ok(Engine::new(settings, self.profiles, executor, audit, store))
     }
 }
 
@@ -265,12 +306,17 @@ fn on_these(kinds: &[SignalKind], grace: Duration) -> Stop {
 
 /// `mantlet stdio`.
 pub fn stdio(config: Option<&Path>) -> Exit {
-    let served = ready(config, Logs::Service).and_then(|ready| {
+    let served = ready_to_run(config).and_then(|(ready, directory)| {
         let runtime = runtime()?;
         let exit = runtime.block_on(async {
-            let engine = ready.audited_engine()?;
+            let engine = ready.audited_engine(directory.as_deref())?;
             let stop = on_signals(engine.policy().settings().shutdown_grace);
+            let (drain, cut) = (stop.drain.clone(), stop.cancel.clone());
             let served = transport::stdio::serve(engine.clone(), stop).await;
+            // Runs that nobody waits for may end too; but not where the client is just gone.
+            if drain.is_cancelled() {
+                engine.runs().drain(&cut).await;
+            }
             engine.stop().await;
             served.map_err(|error| {
                 complain(&with_cause(&error));

@@ -24,6 +24,7 @@ use crate::pipeline::Engine;
 use crate::pipeline::call::Call;
 use crate::pipeline::policy::Policy;
 use crate::pipeline::vet::Vetted;
+use crate::store::Store;
 
 /// Longest line of a file of calls, in bytes.
 const LINE_BYTES_MAX: u64 = 64 * 1024;
@@ -108,7 +109,8 @@ fn vet(config: Option<&Path>, args: VetArgs) -> Result<Exit, Exit> {
 
 /// An engine whose executor is never asked.
 fn offline(ready: Ready) -> Engine {
-    Engine::new(ready.settings, ready.profiles, Executor::none(), None)
+    let (executor, store) = (Executor::none(), Store::none());
+    Engine::new(ready.settings, ready.profiles, executor, None, store)
 }
 
 fn open(path: &Path) -> Result<Box<dyn Read>, Exit> {

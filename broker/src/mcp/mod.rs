@@ -12,42 +12,53 @@
 pub mod guard;
 
 mod catalogue;
+mod inline;
 mod input_schema;
 mod output_schema;
 mod progress;
 mod prompts;
+mod resources;
 mod result;
+mod run_pages;
+mod run_tools;
 mod words;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rmcp::ErrorData;
 use rmcp::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, ErrorCode,
-    GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult, ListToolsResult,
-    PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult,
+    ErrorCode, GetPromptRequestParams, GetPromptResponse, Implementation, JsonObject,
+    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+    PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
+    ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use sandbox_profiles::{Profile, Scope};
-use tokio_util::sync::CancellationToken;
 
-use crate::outcome::Outcome;
 use crate::pipeline::call::Call;
 use crate::pipeline::caller::Caller;
+use crate::pipeline::runs::{Running, Runs};
 use crate::pipeline::{Engine, Observer};
 use catalogue::Catalogue;
+use inline::Answer;
 use prompts::Prompts;
 
 /// What a server needs to run calls: the pipeline, or a stand-in in tests.
 pub trait RunTool: Send + Sync + 'static {
-    /// Runs a call to its end; never fails otherwise than by its outcome.
-    fn run(
-        &self,
-        call: Call,
-        observer: Arc<dyn Observer>,
-        cancel: CancellationToken,
-    ) -> impl Future<Output = Outcome> + Send;
+    /// Starts a call, which never fails otherwise than by its outcome.
+    fn start(&self, call: Call, observer: Arc<dyn Observer>) -> Running;
+
+    /// The runs that may be asked for.
+    fn runs(&self) -> &Runs;
+
+    /// Who calls.
+    fn caller(&self) -> &Caller;
+
+    /// How long an answer waits for its run.
+    fn inline_time(&self) -> Duration;
 }
 
 /// The pipeline for one caller.
@@ -58,13 +69,20 @@ pub struct Calls {
 }
 
 impl RunTool for Calls {
-    fn run(
-        &self,
-        call: Call,
-        observer: Arc<dyn Observer>,
-        cancel: CancellationToken,
-    ) -> impl Future<Output = Outcome> + Send {
-        self.engine.run(call, &self.caller, observer, cancel)
+    fn start(&self, call: Call, observer: Arc<dyn Observer>) -> Running {
+        self.engine.start(call, &self.caller, observer)
+    }
+
+    fn runs(&self) -> &Runs {
+        self.engine.runs()
+    }
+
+    fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    fn inline_time(&self) -> Duration {
+        self.engine.policy().settings().service.inline_time
     }
 }
 
@@ -120,6 +138,9 @@ impl<E: RunTool> Server<E> {
             .get(name)
             .ok_or_else(|| self.0.tools.unknown(name))?;
         let fields = request.arguments.unwrap_or_default();
+        if run_tools::is_one(name) {
+            return Ok(self.ask(tool, fields, &context).await.into());
+        }
         let call = match Call::from_json(&tool.name, &fields) {
             Ok(call) => call,
             Err(error) => {
@@ -128,19 +149,50 @@ impl<E: RunTool> Server<E> {
                 return Ok(result::undecoded(&error).into());
             }
         };
-        // Ends the run also when this future is dropped, as an HTTP transport may do.
-        let cancel = context.ct.child_token();
-        let _ends_with_us = cancel.clone().drop_guard();
         let token = context.meta.get_progress_token();
         let (observer, forwarder) = progress::channel(&tool.name, token, &context.peer);
+        let inline = self.0.engine.inline_time();
+        // Dropped with this future, as an HTTP transport may do, it ends its run.
+        let running = self.0.engine.start(call, observer);
         let run = async {
-            let outcome = self.0.engine.run(call, observer, cancel).await;
+            let answer = inline::within(running, inline, &context.ct).await;
             forwarder.stop();
-            outcome
+            answer
         };
-        let (outcome, ()) = tokio::join!(run, forwarder.forward());
-        Ok(result::from_outcome(&outcome).into())
+        let (answer, ()) = tokio::join!(run, forwarder.forward());
+        Ok(match answer {
+            Answer::Outcome(outcome) => result::from_outcome(&outcome, knows_links(&context)),
+            Answer::Handle(info) => inline::status(&info),
+        }
+        .into())
     }
+
+    /// Asks for runs, with a sign of life where that takes time.
+    async fn ask(
+        &self,
+        tool: &Tool,
+        arguments: JsonObject,
+        context: &RequestContext<RoleServer>,
+    ) -> CallToolResult {
+        let token = context.meta.get_progress_token();
+        let (_observer, forwarder) = progress::channel(&tool.name, token, &context.peer);
+        let engine = &self.0.engine;
+        let asking = async {
+            let asking = run_tools::call(&tool.name, arguments, engine.runs(), engine.caller());
+            let answer = asking.await;
+            forwarder.stop();
+            answer
+        };
+        let (answer, ()) = tokio::join!(asking, forwarder.forward());
+        answer
+    }
+}
+
+/// Whether the client's version of the protocol has links in results.
+fn knows_links(context: &RequestContext<RoleServer>) -> bool {
+    let version = context.protocol_version();
+    // Versions are dates.
+    version.is_some_and(|version| version.as_str() >= ProtocolVersion::V_2025_06_18.as_str())
 }
 
 impl<E: RunTool> ServerHandler for Server<E> {
@@ -186,6 +238,33 @@ impl<E: RunTool> ServerHandler for Server<E> {
         self.0.prompts.get(&request).map(Into::into)
     }
 
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let cursor = request.and_then(|request| request.cursor);
+        resources::list(self.0.engine.runs(), self.0.engine.caller(), cursor).await
+    }
+
+    async fn list_resource_templates(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        only_page(request)?;
+        Ok(resources::templates())
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let (runs, caller) = (self.0.engine.runs(), self.0.engine.caller());
+        Ok(resources::read(runs, caller, &request.uri).await?.into())
+    }
+
     /// A request that the library could not make sense of: an unknown method, or a known one
     /// with parameters of the wrong shape.
     async fn on_custom_request(
@@ -199,6 +278,9 @@ impl<E: RunTool> ServerHandler for Server<E> {
             "tools/list",
             "prompts/get",
             "prompts/list",
+            "resources/list",
+            "resources/read",
+            "resources/templates/list",
         ];
         if SERVED.contains(&request.method.as_str()) {
             let message = format!("the params of {} have the wrong shape", request.method);
@@ -213,6 +295,7 @@ fn config(profiles: &[&Profile], scope: &Scope) -> ServerConfig {
     let capabilities = ServerCapabilities::builder()
         .enable_tools()
         .enable_prompts()
+        .enable_resources()
         .build();
     let identity = Implementation::new("mantlet", env!("CARGO_PKG_VERSION"))
         .with_title("Mantlet")

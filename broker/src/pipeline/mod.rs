@@ -21,13 +21,15 @@ pub mod permits;
 pub mod slots;
 pub mod run;
 pub mod audited;
+pub mod runs;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use futures::FutureExt as _;
 use sandbox_profiles::ProfileSet;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -37,11 +39,13 @@ use crate::executor::Executor;
 use crate::observe::audit::AuditLog;
 use crate::outcome::{CallError, ErrorType, Outcome, RunFacts};
 use crate::results::neutralise;
+use crate::store::Store;
 use call::Call;
 use caller::Caller;
 use policy::Policy;
 use rates::Rates;
 use resolve::Resolver;
+use runs::{Live, Running, Runs};
 
 /// Longest reason of a failure in the log, in characters.
 const REASON_CHARS_MAX: usize = 512;
@@ -94,6 +98,7 @@ struct Inner {
     rates: Rates,
     resolver: Resolver,
     audit: Option<AuditLog>,
+    runs: Runs,
 }
 
 impl Engine {
@@ -103,6 +108,7 @@ impl Engine {
         profiles: ProfileSet,
         executor: Executor,
         audit: Option<AuditLog>,
+        store: Store,
     ) -> Self {
         let rates = Rates::new(settings.calls_per_minute, settings.callers_max);
         let policy = Policy::new(settings, profiles, executor);
@@ -113,6 +119,7 @@ impl Engine {
             rates,
             resolver: Resolver::default(),
             audit,
+            runs: Runs::new(store),
         }))
     }
 
@@ -178,9 +185,17 @@ impl Engine {
         self.0.changes.send_replace(policy.generation());
     }
 
-    /// Ends the executor, if it is ours.
+    /// The runs of this broker, live and kept.
+    pub fn runs(&self) -> &Runs {
+        &self.0.runs
+    }
+
+    /// Cancels what is still under way, ends the executor, if it is ours, and
+    /// closes the books.
     pub async fn stop(&self) {
+        self.0.runs.end().await;
         self.executor().stop().await;
+        self.0.runs.close().await;
         audited::stopped(self.0.audit.as_ref()).await;
     }
 
@@ -200,7 +215,34 @@ impl Engine {
         pinned.map_err(|error| error.about(&call.tool, &call.target))
     }
 
-    /// Runs a call to its end.
+    /// Starts a call as a run of its own, which ends with it unless it is
+    /// detached. Needs a tokio runtime.
+    pub fn start(&self, call: Call, caller: &Caller, observer: Arc<dyn Observer>) -> Running {
+        let correlation_id = call.correlation_id.clone().unwrap_or_else(new_id);
+        let info = Runs::info(caller, &call.tool, &call.target, &correlation_id);
+        let outcome = Outcome {
+            correlation_id,
+            run_id: info.run_id.clone(),
+            tool: call.tool.clone(),
+            target: call.target.clone(),
+            argv: Vec::new(),
+            targets: Vec::new(),
+            notes: Vec::new(),
+            resolved: None,
+            started_at: info.started_at,
+            execution_time: 0.0,
+            facts: RunFacts::default(),
+            error: None,
+        };
+        let (engine, caller) = (self.clone(), caller.clone());
+        self.0
+            .runs
+            .start(info, observer, |live, observer| async move {
+                engine.work(call, &caller, &live, observer, outcome).await
+            })
+    }
+
+    /// Runs a call to its end; cancelled, or dropped, it ends early.
     pub async fn run(
         &self,
         call: Call,
@@ -208,34 +250,34 @@ impl Engine {
         observer: Arc<dyn Observer>,
         cancel: CancellationToken,
     ) -> Outcome {
+        let mut running = self.start(call, caller, observer);
+        tokio::select! {
+            outcome = running.outcome() => return outcome,
+            () = cancel.cancelled() => running.cancel(),
+        }
+        running.outcome().await
+    }
+
+    async fn work(
+        &self,
+        call: Call,
+        caller: &Caller,
+        live: &Live,
+        observer: Arc<dyn Observer>,
+        mut outcome: Outcome,
+    ) -> Outcome {
         let began = Instant::now();
-        let run_id = uuid::Uuid::now_v7().to_string();
-        let mut outcome = Outcome {
-            correlation_id: call.correlation_id.clone().unwrap_or_else(new_id),
-            run_id: run_id.clone(),
-            tool: call.tool.clone(),
-            target: call.target.clone(),
-            argv: Vec::new(),
-            targets: Vec::new(),
-            notes: Vec::new(),
-            resolved: None,
-            started_at: Timestamp::now(),
-            execution_time: 0.0,
-            facts: RunFacts::default(),
-            error: None,
-        };
+        let run_id = outcome.run_id.as_str();
         let span = tracing::info_span!(
             "run", run_id, correlation_id = %outcome.correlation_id, tool = %call.tool, %caller
         );
-        let steps = self.steps(
-            &call,
-            caller,
-            began,
-            observer.as_ref(),
-            &cancel,
-            &mut outcome,
-        );
-        if let Err(error) = steps.instrument(span.clone()).await {
+        let steps = self.steps(&call, caller, began, observer.as_ref(), live, &mut outcome);
+        // What a panic leaves half done is dropped with the steps; the outcome is whole at any time.
+        let steps = AssertUnwindSafe(steps)
+            .catch_unwind()
+            .instrument(span.clone());
+        let result = steps.await.unwrap_or_else(|_| Err(panicked()));
+        if let Err(error) = result {
             // What went wrong after the look-up went wrong for that address.
             let error = match &outcome.resolved {
                 Some(resolved) => error.with("resolved", serde_json::json!(resolved)),
@@ -255,12 +297,13 @@ impl Engine {
         caller: &Caller,
         began: Instant,
         observer: &dyn Observer,
-        cancel: &CancellationToken,
+        live: &Live,
         outcome: &mut Outcome,
     ) -> Result<(), CallError> {
         let inner = &self.0;
         let policy = self.policy();
         let settings = policy.settings();
+        let cancel = live.cancel();
         let _under_way = policy.permits.call()?;
         let profile = admit::profile(&policy, call)?;
         profile.name.clone_into(&mut outcome.tool);
@@ -277,8 +320,13 @@ impl Engine {
         pinned.note(outcome);
         outcome.notes.extend(short);
         let admission = policy.breakers.admit(&profile.name, Instant::now())?;
-        let on_wait = || observer.observe(RunEvent::Queued);
+        let waits = Notify::new();
+        let on_wait = || {
+            observer.observe(RunEvent::Queued);
+            waits.notify_one();
+        };
         let permit = policy.permits.run(&profile.name, deadline, on_wait);
+        let permit = inner.runs.permitted(live, outcome, &waits, permit);
         let _permit = unless(cancel, permit).await?;
         // While this call waited, those before it may have shown that the tool fails.
         let admission = admission.renewed(Instant::now())?;
@@ -314,6 +362,16 @@ async fn unless<T>(
 fn cancelled() -> CallError {
     let remedy = "call again if that was not meant";
     CallError::new(ErrorType::Cancelled, "the call was cancelled", remedy)
+}
+
+fn panicked() -> CallError {
+    tracing::error!("a run panicked");
+    let remedy = "call again; if it happens again, report it with the broker's log";
+    CallError::new(
+        ErrorType::Unknown,
+        "the run failed inside the broker",
+        remedy,
+    )
 }
 
 fn new_id() -> String {

@@ -10,13 +10,13 @@ use super::Service;
 
 /// `GET /`.
 pub(super) async fn about(State(service): State<Service>) -> Json<Value> {
-    let engine = &service.engine;
+    let policy = service.engine.policy();
     Json(json!({
         "name": "Mantlet",
         "version": env!("CARGO_PKG_VERSION"),
         "transport": "http",
-        "tools": engine.profiles().iter().count(),
-        "enabled_tools": engine.enabled().count(),
+        "tools": policy.profiles().iter().count(),
+        "enabled_tools": policy.enabled().count(),
         "endpoints": {
             "health": "/health",
             "tools": "/tools",
