@@ -19,6 +19,7 @@ pub mod breaker;
 pub mod permits;
 pub mod run;
 pub mod audited;
+pub mod watched;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,7 @@ use tracing::Instrument as _;
 use crate::config::Settings;
 use crate::executor::Executor;
 use crate::observe::audit::AuditLog;
+use crate::observe::metrics::BreakerState;
 use crate::outcome::{CallError, ErrorType, Outcome, RunFacts};
 use crate::results::neutralise;
 use breaker::Breakers;
@@ -40,6 +42,7 @@ use caller::Caller;
 use permits::Permits;
 use rates::Rates;
 use resolve::Resolver;
+use watched::Watch;
 
 /// Longest reason of a failure in the log, in characters.
 const REASON_CHARS_MAX: usize = 512;
@@ -93,6 +96,7 @@ struct Inner {
     resolver: Resolver,
     executor: Executor,
     audit: Option<AuditLog>,
+    watch: Watch,
 }
 
 impl Engine {
@@ -106,6 +110,7 @@ impl Engine {
         let permits = Permits::new(profiles.iter(), settings.calls_max, settings.concurrency);
         let breakers = Breakers::new(profiles.iter(), settings.breaker);
         let rates = Rates::new(settings.calls_per_minute, settings.callers_max);
+        let watch = Watch::new(profiles.iter().map(|profile| profile.name.as_str()));
         Self(Arc::new(Inner {
             settings,
             profiles,
@@ -115,6 +120,7 @@ impl Engine {
             resolver: Resolver::default(),
             executor,
             audit,
+            watch,
         }))
     }
 
@@ -139,6 +145,33 @@ impl Engine {
     /// The executor that runs the tools.
     pub fn executor(&self) -> &Executor {
         &self.0.executor
+    }
+
+    /// The audit log, if one is kept.
+    pub fn audit(&self) -> Option<&AuditLog> {
+        self.0.audit.as_ref()
+    }
+
+    /// Where calls are told of: metrics and events.
+    pub fn watch(&self) -> &Watch {
+        &self.0.watch
+    }
+
+    /// How each tool's breaker stands.
+    pub fn breakers(&self) -> impl Iterator<Item = (&str, BreakerState)> {
+        self.0.breakers.states()
+    }
+
+    /// All metrics, with the states of this moment.
+    pub fn metrics_text(&self) -> String {
+        let metrics = &self.0.watch.metrics;
+        for (tool, state) in self.breakers() {
+            metrics.set_breaker(tool, state);
+        }
+        for (tool, waiting) in self.0.permits.waiting() {
+            metrics.set_queue(tool, waiting);
+        }
+        metrics.text()
     }
 
     /// Ends the executor, if it is ours.
@@ -197,14 +230,11 @@ impl Engine {
         let span = tracing::info_span!(
             "run", run_id, correlation_id = %outcome.correlation_id, tool = %call.tool, %caller
         );
-        let steps = self.steps(
-            &call,
-            caller,
-            began,
-            observer.as_ref(),
-            &cancel,
-            &mut outcome,
-        );
+        // An alias is told of by the tool's name.
+        let known = self.0.profiles.get(&call.tool);
+        let tool = known.map_or(&call.tool, |profile| &profile.name);
+        let watched = self.0.watch.call(caller, &outcome, tool, observer);
+        let steps = self.steps(&call, caller, began, &watched, &cancel, &mut outcome);
         if let Err(error) = steps.instrument(span.clone()).await {
             // What went wrong after the look-up went wrong for that address.
             let error = match &outcome.resolved {
@@ -215,7 +245,9 @@ impl Engine {
         }
         outcome.execution_time = began.elapsed().as_secs_f64();
         span.in_scope(|| log_end(&outcome));
-        audited::end(self.0.audit.as_ref(), caller, &outcome).await;
+        let recorded = audited::end(self.0.audit.as_ref(), caller, &outcome);
+        recorded.instrument(span).await;
+        watched.end(&outcome);
         outcome
     }
 
