@@ -13,6 +13,7 @@
 pub mod cli;
 pub mod transport;
 pub mod mcp;
+pub mod probes;
 
 pub mod pipeline;
 pub mod executor;

@@ -88,8 +88,12 @@ fn state(executor: &Executor, tool: &Tool) -> ToolState {
 
 /// Why a tool can't run at all, or empty.
 pub(crate) fn problem(executor: &Executor, tool: &Tool) -> String {
-    if let Err(error) = &tool.state {
-        return chain(error);
+    let usable = match &tool.state {
+        Ok(ready) => ready.program.check_unchanged().as_ref().err().map(chain),
+        Err(error) => Some(chain(error)),
+    };
+    if let Some(problem) = usable {
+        return problem;
     }
     let needs = tool.profile.needs.iter().map(|need| need.what);
     let mut unmet = needs.filter(|need| policy::met(executor, &tool.profile, *need).is_none());

@@ -220,6 +220,16 @@ impl AuditLog {
         .await
     }
 
+    /// Whether the next record can be written, as far as that can be told without
+    /// writing one.
+    ///
+    /// # Errors
+    ///
+    /// What stands in the way.
+    pub async fn check(&self) -> Result<(), AuditError> {
+        self.with(|book| book.writer.check()).await
+    }
+
     /// Records that the broker ends.
     ///
     /// # Errors
