@@ -150,3 +150,61 @@ fn the_summary_counts_what_the_series_count() {
     assert_eq!(got, [Some(2), Some(1), Some(1), Some(1)], "{summary}");
     assert_eq!(summary["avg_duration"].as_f64(), Some(2.0), "{summary}");
 }
+
+/// Every series, told of something.
+fn all() -> Metrics {
+    let metrics = metrics();
+    let end = RunEnd {
+        error_type: Some("timeout"),
+        took: Duration::from_secs(1),
+        setup: Some(Duration::from_millis(1)),
+        stdout_bytes: 1,
+        stderr_bytes: 1,
+    };
+    metrics.end_run("nmap", &end);
+    metrics.http_request("/tools/{name}", Duration::from_millis(2));
+    metrics
+}
+
+#[test]
+fn operating_md_has_a_row_for_every_series_and_none_beside() {
+    let document = include_str!("../../../../docs/OPERATING.md");
+    let rows = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `m"));
+    let mut described: Vec<_> = rows
+        .filter_map(|row| row.split(['{', '`']).next())
+        .map(|name| format!("m{name}"))
+        .collect();
+    let text = all().text();
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let mut shown: Vec<_> = types.filter_map(|line| line.split(' ').next()).collect();
+    described.sort();
+    shown.sort_unstable();
+    assert_eq!(described, shown);
+}
+
+#[test]
+fn promtool_has_no_complaint() {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+
+    let mut command = Command::new("promtool");
+    command.args(["check", "metrics"]).stdin(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let Ok(mut child) = command.spawn() else {
+        println!("SKIP needs promtool, of Debian's package prometheus");
+        return;
+    };
+    let text = all().text();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success() && said.is_empty(), "{said}\n{text}");
+}
