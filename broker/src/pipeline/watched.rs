@@ -62,12 +62,17 @@ impl Watch {
                 correlation_id: asked(&outcome.correlation_id),
                 tool: asked(tool),
                 target: asked(&outcome.target),
-                caller: asked(&caller.to_string()),
+                caller: shown(caller),
             }),
             observer,
             active: Mutex::default(),
         }
     }
+}
+
+/// A caller, as events name it.
+pub fn shown(caller: &Caller) -> String {
+    neutralise::line(&caller.to_string(), ASKED_CHARS_MAX)
 }
 
 /// One call under way.

@@ -31,8 +31,14 @@ impl Default for Names {
 impl Names {
     /// Adds names. Only for what a client can't choose.
     pub fn add<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.extend(names.into_iter().map(Name::from));
+        for name in names {
+            // Mostly it is known, and readers don't wait for one another.
+            if *self.name(name) == *name {
+                continue;
+            }
+            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+            known.insert(name.into());
+        }
     }
 
     /// The name, or [`OTHER`] where it is not of the set.
