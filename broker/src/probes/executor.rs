@@ -3,13 +3,17 @@
 //! What it is not: a run; the executor answers from what it found when it
 //! started and what it holds now.
 
+use std::time::Duration;
+
 use protocol::event::ToolState;
 use sandbox_profiles::Profile;
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::EXECUTOR;
 use crate::executor::Inspected;
-use crate::observe::health::{Check, Findings, Priority, Status};
+use crate::observe::health::{Check, Findings, PROBE_TIME_MAX, Priority, Status};
+use crate::outcome::{CallError, ErrorType};
 use crate::pipeline::Engine;
 use crate::results::neutralise;
 
@@ -18,8 +22,14 @@ const LANDLOCK_ABI_FULL: u32 = 6;
 /// Most characters of what the executor says.
 const SAID_CHARS_MAX: usize = 512;
 
+/// How long its answer is waited for. One that hangs is found so, not by the
+/// bound of the probe, which would leave the metric as it was.
+const ANSWER_WAIT: Duration = Duration::from_secs(8);
+const _: () = assert!(ANSWER_WAIT.as_secs() < PROBE_TIME_MAX.as_secs());
+
 pub(super) async fn look(engine: &Engine) -> Findings {
-    let inspected = engine.executor().inspect().await;
+    let inspected = timeout(ANSWER_WAIT, engine.executor().inspect()).await;
+    let inspected = inspected.unwrap_or_else(|_| Err(silent()));
     engine.watch().metrics.set_executor_up(inspected.is_ok());
     match inspected {
         Ok(inspected) => found(engine, &inspected),
@@ -30,6 +40,15 @@ pub(super) async fn look(engine: &Engine) -> Findings {
             vec![check.with(json!({ "mode": engine.executor().mode() }))]
         }
     }
+}
+
+fn silent() -> CallError {
+    let what = format!(
+        "the executor did not answer within {} s",
+        ANSWER_WAIT.as_secs()
+    );
+    let remedy = "run `mantlet doctor`, and restart the executor if it hangs";
+    CallError::new(ErrorType::ExecutorUnavailable, what, remedy)
 }
 
 fn found(engine: &Engine, inspected: &Inspected) -> Findings {
