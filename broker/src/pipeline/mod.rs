@@ -158,15 +158,18 @@ impl Engine {
     }
 
     /// How each tool's breaker stands.
-    pub fn breakers(&self) -> impl Iterator<Item = (&str, BreakerState)> {
-        self.0.breakers.states()
+    pub fn breakers(&self) -> Vec<(String, BreakerState)> {
+        let states = self.0.breakers.states();
+        states
+            .map(|(tool, state)| (tool.to_owned(), state))
+            .collect()
     }
 
     /// All metrics, with the states of this moment.
     pub fn metrics_text(&self) -> String {
         let metrics = &self.0.watch.metrics;
         for (tool, state) in self.breakers() {
-            metrics.set_breaker(tool, state);
+            metrics.set_breaker(&tool, state);
         }
         for (tool, waiting) in self.0.permits.waiting() {
             metrics.set_queue(tool, waiting);

@@ -67,7 +67,7 @@ pub fn ready(report: &Report, draining: bool) -> Result<(), String> {
 }
 
 fn breakers(engine: &Engine) -> Findings {
-    let check = |(tool, state): (&str, BreakerState)| {
+    let check = |(tool, state): (String, BreakerState)| {
         let name = format!("circuit_breaker_{tool}");
         let (status, message) = match state {
             BreakerState::Closed => (Status::Healthy, "closed".to_owned()),
@@ -84,7 +84,7 @@ fn breakers(engine: &Engine) -> Findings {
         };
         Check::new(name, Priority::Important, status, message)
     };
-    engine.breakers().map(check).collect()
+    engine.breakers().into_iter().map(check).collect()
 }
 
 async fn audit(engine: &Engine) -> Findings {

@@ -183,28 +183,3 @@ fn operating_md_has_a_row_for_every_series_and_none_beside() {
     shown.sort_unstable();
     assert_eq!(described, shown);
 }
-
-#[test]
-fn promtool_has_no_complaint() {
-    use std::io::Write as _;
-    use std::process::{Command, Stdio};
-
-    let mut command = Command::new("promtool");
-    command.args(["check", "metrics"]).stdin(Stdio::piped());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let Ok(mut child) = command.spawn() else {
-        println!("SKIP needs promtool, of Debian's package prometheus");
-        return;
-    };
-    let text = all().text();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(text.as_bytes())
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert!(output.status.success() && said.is_empty(), "{said}\n{text}");
-}
