@@ -22,6 +22,7 @@ mod logs;
 mod mcp_sdk;
 mod name_servers;
 mod names;
+mod observe;
 mod output;
 mod probe_results;
 mod resilience;

@@ -33,7 +33,6 @@ use tracing::Instrument as _;
 use crate::config::Settings;
 use crate::executor::Executor;
 use crate::observe::audit::AuditLog;
-use crate::observe::metrics::BreakerState;
 use crate::outcome::{CallError, ErrorType, Outcome, RunFacts};
 use crate::results::neutralise;
 use breaker::Breakers;
@@ -145,36 +144,6 @@ impl Engine {
     /// The executor that runs the tools.
     pub fn executor(&self) -> &Executor {
         &self.0.executor
-    }
-
-    /// The audit log, if one is kept.
-    pub fn audit(&self) -> Option<&AuditLog> {
-        self.0.audit.as_ref()
-    }
-
-    /// Where calls are told of: metrics and events.
-    pub fn watch(&self) -> &Watch {
-        &self.0.watch
-    }
-
-    /// How each tool's breaker stands.
-    pub fn breakers(&self) -> Vec<(String, BreakerState)> {
-        let states = self.0.breakers.states();
-        states
-            .map(|(tool, state)| (tool.to_owned(), state))
-            .collect()
-    }
-
-    /// All metrics, with the states of this moment.
-    pub fn metrics_text(&self) -> String {
-        let metrics = &self.0.watch.metrics;
-        for (tool, state) in self.breakers() {
-            metrics.set_breaker(&tool, state);
-        }
-        for (tool, waiting) in self.0.permits.waiting() {
-            metrics.set_queue(tool, waiting);
-        }
-        metrics.text()
     }
 
     /// Ends the executor, if it is ours.

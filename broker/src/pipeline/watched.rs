@@ -12,9 +12,10 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::caller::Caller;
-use super::{Observer, RunEvent};
+use super::{Engine, Observer, RunEvent};
+use crate::observe::audit::AuditLog;
 use crate::observe::events::{About, Events, What};
-use crate::observe::metrics::{ActiveRun, Metrics, RunEnd};
+use crate::observe::metrics::{ActiveRun, BreakerState, Metrics, RunEnd};
 use crate::outcome::{ErrorType, Outcome};
 use crate::results::neutralise;
 
@@ -67,6 +68,38 @@ impl Watch {
             observer,
             active: Mutex::default(),
         }
+    }
+}
+
+impl Engine {
+    /// Where calls are told of: metrics and events.
+    pub fn watch(&self) -> &Watch {
+        &self.0.watch
+    }
+
+    /// The audit log, if one is kept.
+    pub fn audit(&self) -> Option<&AuditLog> {
+        self.0.audit.as_ref()
+    }
+
+    /// How each tool's breaker stands.
+    pub fn breakers(&self) -> Vec<(String, BreakerState)> {
+        let states = self.0.breakers.states();
+        states
+            .map(|(tool, state)| (tool.to_owned(), state))
+            .collect()
+    }
+
+    /// All metrics, with the states of this moment.
+    pub fn metrics_text(&self) -> String {
+        let metrics = &self.0.watch.metrics;
+        for (tool, state) in self.breakers() {
+            metrics.set_breaker(&tool, state);
+        }
+        for (tool, waiting) in self.0.permits.waiting() {
+            metrics.set_queue(tool, waiting);
+        }
+        metrics.text()
     }
 }
 
