@@ -14,6 +14,7 @@ pub mod cli;
 pub mod transport;
 pub mod rest;
 pub mod mcp;
+pub mod probes;
 
 pub mod pipeline;
 pub mod executor;

@@ -53,6 +53,23 @@ pub enum ErrorType {
 }
 
 impl ErrorType {
+    /// Every kind.
+    pub const ALL: [Self; 13] = [
+        Self::Timeout,
+        Self::NotFound,
+        Self::ValidationError,
+        Self::ExecutionError,
+        Self::ResourceExhausted,
+        Self::CircuitBreakerOpen,
+        Self::PermissionDenied,
+        Self::RateLimited,
+        Self::ToolDisabled,
+        Self::ExecutorUnavailable,
+        Self::SandboxUnavailable,
+        Self::Cancelled,
+        Self::Unknown,
+    ];
+
     /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {

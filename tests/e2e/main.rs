@@ -13,12 +13,16 @@
 mod audit;
 mod commands;
 mod differential;
+mod http_access;
+mod http_bytes;
+mod http_listen;
 mod injections;
 mod lifecycle;
 mod logs;
 mod mcp_sdk;
 mod name_servers;
 mod names;
+mod observe;
 mod output;
 mod probe_results;
 mod resilience;

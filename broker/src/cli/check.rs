@@ -147,15 +147,11 @@ fn ask(ready: Ready) -> Result<Answer, Exit> {
             same_scope: false,
             inventory: Err(String::new()),
         };
-        answer.inventory = match executor.open().await {
-            Ok(connection) => {
-                let welcome = connection.welcome();
-                answer.same_profiles = welcome.profiles_digest == profiles;
-                answer.same_scope = welcome.scope_digest == scope;
-                match connection.inspect().await {
-                    Ok(inventory) => Ok(inventory),
-                    Err(error) => Err(executor.worded(&error).await.message),
-                }
+        answer.inventory = match executor.inspect().await {
+            Ok(inspected) => {
+                answer.same_profiles = inspected.welcome.profiles_digest == profiles;
+                answer.same_scope = inspected.welcome.scope_digest == scope;
+                Ok(inspected.inventory)
             }
             Err(error) => Err(error.message),
         };

@@ -20,6 +20,7 @@ use super::{Exit, complain, token};
 use crate::access::{LiveTokens, TokenFile, first_token};
 use crate::config::Settings;
 use crate::identity;
+use crate::probes;
 use crate::rest;
 use crate::transport::http::bind::{Bound, Place};
 use crate::transport::http::{self, tls};
@@ -145,7 +146,9 @@ async fn listen(ready: Ready, opened: Opened) -> Result<(), Exit> {
     };
     let parts = http::Parts {
         router: rest::router(rest::Service {
+            health: probes::start(&engine, "http", Vec::new()),
             engine: engine.clone(),
+            drain: stop.drain.clone(),
             cancel: stop.cancel.clone(),
         }),
         tokens: LiveTokens::of(file),

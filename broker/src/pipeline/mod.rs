@@ -21,6 +21,7 @@ pub mod permits;
 pub mod slots;
 pub mod run;
 pub mod audited;
+pub mod watched;
 pub mod runs;
 
 use std::panic::AssertUnwindSafe;
@@ -46,6 +47,7 @@ use policy::Policy;
 use rates::Rates;
 use resolve::Resolver;
 use runs::{Live, Running, Runs};
+use watched::Watch;
 
 /// Longest reason of a failure in the log, in characters.
 const REASON_CHARS_MAX: usize = 512;
@@ -99,6 +101,7 @@ struct Inner {
     resolver: Resolver,
     audit: Option<AuditLog>,
     runs: Runs,
+    watch: Watch,
 }
 
 impl Engine {
@@ -111,6 +114,7 @@ impl Engine {
         store: Store,
     ) -> Self {
         let rates = Rates::new(settings.calls_per_minute, settings.callers_max);
+        let watch = Watch::new(profiles.iter().map(|profile| profile.name.as_str()));
         let policy = Policy::new(settings, profiles, executor);
         Self(Arc::new(Inner {
             changes: watch::Sender::new(policy.generation()),
@@ -120,6 +124,7 @@ impl Engine {
             resolver: Resolver::default(),
             audit,
             runs: Runs::new(store),
+            watch,
         }))
     }
 
@@ -172,6 +177,8 @@ impl Engine {
     /// that begin from now on. Tools switched off stay so.
     pub fn adopt(&self, settings: Settings, profiles: ProfileSet, executor: Arc<Executor>) {
         let rate = (settings.calls_per_minute, settings.callers_max);
+        let names = profiles.iter().map(|profile| profile.name.as_str());
+        self.0.watch.metrics.know_tools(names);
         self.replace(|policy| policy.replaced(settings, profiles, executor));
         self.0.rates.change(rate.0, rate.1);
     }
@@ -271,7 +278,12 @@ impl Engine {
         let span = tracing::info_span!(
             "run", run_id, correlation_id = %outcome.correlation_id, tool = %call.tool, %caller
         );
-        let steps = self.steps(&call, caller, began, observer.as_ref(), live, &mut outcome);
+        // An alias is told of by the tool's name.
+        let policy = self.policy();
+        let known = policy.profiles().get(&call.tool);
+        let tool = known.map_or(&call.tool, |profile| &profile.name);
+        let watched = self.0.watch.call(caller, &outcome, tool, observer);
+        let steps = self.steps(&call, caller, began, &watched, live, &mut outcome);
         // What a panic leaves half done is dropped with the steps; the outcome is whole at any time.
         let steps = AssertUnwindSafe(steps)
             .catch_unwind()
@@ -287,7 +299,9 @@ impl Engine {
         }
         outcome.execution_time = began.elapsed().as_secs_f64();
         span.in_scope(|| log_end(&outcome));
-        audited::end(self.0.audit.as_ref(), caller, &outcome).await;
+        let recorded = audited::end(self.0.audit.as_ref(), caller, &outcome);
+        recorded.instrument(span).await;
+        watched.end(&outcome);
         outcome
     }
 

@@ -131,6 +131,13 @@ impl Permits {
         }
     }
 
+    /// How many calls wait for each tool.
+    pub fn waiting(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.gates
+            .iter()
+            .map(|(tool, gate)| (tool.as_str(), gate.waiting.load(Ordering::SeqCst)))
+    }
+
     /// How long a queue may be expected to move: for hints, not promises.
     pub const RETRY_HINT: Duration = Duration::from_secs(5);
 }

@@ -11,11 +11,14 @@
 pub mod problem;
 
 mod about;
+mod observe;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use tokio_util::sync::CancellationToken;
 
+use crate::observe::health::keeper::Health;
 use crate::outcome::{CallError, ErrorType};
 use crate::pipeline::Engine;
 use problem::Problem;
@@ -25,6 +28,10 @@ use problem::Problem;
 pub struct Service {
     /// The pipeline.
     pub engine: Engine,
+    /// What was found when it was last looked at.
+    pub health: Health,
+    /// Cancelled when nothing more is taken on.
+    pub drain: CancellationToken,
     /// Cancelled when every run has to end.
     pub cancel: CancellationToken,
 }
@@ -34,8 +41,13 @@ pub fn router(service: Service) -> Router {
     Router::new()
         .route("/", get(about::about))
         .route("/livez", get(about::alive))
+        .route("/readyz", get(observe::ready))
+        .route("/health", get(observe::health))
+        .route("/metrics", get(observe::metrics))
+        .route("/events", get(observe::events))
         .fallback(nothing)
         .method_not_allowed_fallback(other_method)
+        .layer(from_fn_with_state(service.clone(), observe::time))
         .with_state(service)
 }
 

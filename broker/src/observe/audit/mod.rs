@@ -235,6 +235,16 @@ impl AuditLog {
         self.with(move |book| book.writer.append(&entry)).await
     }
 
+    /// Whether the next record can be written, as far as that can be told without
+    /// writing one.
+    ///
+    /// # Errors
+    ///
+    /// What stands in the way.
+    pub async fn check(&self) -> Result<(), AuditError> {
+        self.with(|book| book.writer.check()).await
+    }
+
     /// Records that the broker ends.
     ///
     /// # Errors

@@ -118,13 +118,34 @@ impl Writer {
         std::mem::replace(&mut self.file, file)
     }
 
-    fn append_all(&mut self, entry: &Entry) -> Result<(), AuditError> {
+    /// Whether a record could be added: the file is as it was left, and the last
+    /// record that was to be written could be.
+    ///
+    /// # Errors
+    ///
+    /// What stands in the way.
+    pub fn check(&mut self) -> Result<(), AuditError> {
+        self.is_as_left()?;
+        if self.lost > 0 {
+            let lost = self.lost;
+            let why = format!("the last {lost} records could not be written; is the disk full?");
+            return Err(AuditError::unfit(&self.path, why));
+        }
+        Ok(())
+    }
+
+    fn is_as_left(&mut self) -> Result<(), AuditError> {
         self.cut_back()?;
         let facts = self.file.metadata().map_err(|error| self.failed(error))?;
         if facts.len() != self.length {
             let why = "something else has changed it; nothing is added until mantlet is restarted";
             return Err(AuditError::unfit(&self.path, why));
         }
+        Ok(())
+    }
+
+    fn append_all(&mut self, entry: &Entry) -> Result<(), AuditError> {
+        self.is_as_left()?;
         if self.lost > 0 {
             let lost = Some(self.lost);
             self.write(&Entry {

@@ -18,6 +18,7 @@ use sandbox_profiles::Profile;
 use tokio::time::Instant;
 
 use crate::config::BreakerBounds;
+use crate::observe::metrics::BreakerState;
 use crate::outcome::{CallError, ErrorType, wait_seconds};
 
 /// When a call that finds a probe under way may try again, at the longest.
@@ -77,6 +78,18 @@ impl Breakers {
             CallError::new(ErrorType::Unknown, what, "report this")
         })?;
         breaker.admit(now)
+    }
+
+    /// How each tool's breaker stands. One whose time is up is open until a call comes.
+    pub fn states(&self) -> impl Iterator<Item = (&str, BreakerState)> {
+        self.0.values().map(|breaker| {
+            let state = match breaker.lock().position {
+                Position::Closed { .. } => BreakerState::Closed,
+                Position::Open { .. } => BreakerState::Open,
+                Position::HalfOpen => BreakerState::HalfOpen,
+            };
+            (breaker.tool.as_str(), state)
+        })
     }
 }
 
