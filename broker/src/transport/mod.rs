@@ -5,4 +5,5 @@
 //!
 //! Invariants: no transport knows a tool, and none holds more than its limits.
 
+pub mod http;
 pub mod stdio;
