@@ -20,9 +20,11 @@ use super::{Exit, complain, token};
 use crate::access::{LiveTokens, TokenFile, first_token};
 use crate::config::Settings;
 use crate::identity;
+use crate::mcp::{Clients, Server};
 use crate::probes;
 use crate::rest;
 use crate::transport::http::bind::{Bound, Place};
+use crate::transport::http::mcp::McpEndpoint;
 use crate::transport::http::{self, tls};
 
 /// What `mantlet serve --help` adds.
@@ -144,13 +146,18 @@ async fn listen(ready: Ready, opened: Opened) -> Result<(), Exit> {
             return Err(exit);
         }
     };
+    // Its lists are made once, for all sessions and requests.
+    let server = Server::new(engine.clone(), Clients::Many);
+    let sessions_max = settings.service.sessions_max;
+    let mcp = McpEndpoint::new(move || server.clone(), sessions_max, &stop);
+    let service = rest::Service {
+        health: probes::start(&engine, "http", Vec::new()),
+        engine: engine.clone(),
+        drain: stop.drain.clone(),
+        cancel: stop.cancel.clone(),
+    };
     let parts = http::Parts {
-        router: rest::router(rest::Service {
-            health: probes::start(&engine, "http", Vec::new()),
-            engine: engine.clone(),
-            drain: stop.drain.clone(),
-            cancel: stop.cancel.clone(),
-        }),
+        router: rest::router(service, mcp.route()),
         tokens: LiveTokens::of(file),
         tls: opened.tls,
     };

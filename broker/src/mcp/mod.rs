@@ -26,11 +26,12 @@ mod words;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::request::Parts;
 use rmcp::ErrorData;
 use rmcp::ServerHandler;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult,
-    ErrorCode, GetPromptRequestParams, GetPromptResponse, Implementation, JsonObject,
+    ErrorCode, Extensions, GetPromptRequestParams, GetPromptResponse, Implementation, JsonObject,
     ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
     PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
     ServerCapabilities, ServerConfig, Tool,
@@ -48,41 +49,50 @@ use prompts::Prompts;
 
 /// What a server needs to run calls: the pipeline, or a stand-in in tests.
 pub trait RunTool: Send + Sync + 'static {
-    /// Starts a call, which never fails otherwise than by its outcome.
-    fn start(&self, call: Call, observer: Arc<dyn Observer>) -> Running;
+    /// Starts this caller's call, which never fails otherwise than by its outcome.
+    fn start(&self, call: Call, caller: &Caller, observer: Arc<dyn Observer>) -> Running;
 
     /// The runs that may be asked for.
     fn runs(&self) -> &Runs;
-
-    /// Who calls.
-    fn caller(&self) -> &Caller;
 
     /// How long an answer waits for its run.
     fn inline_time(&self) -> Duration;
 }
 
-/// The pipeline for one caller.
-#[derive(Debug, Clone)]
-pub struct Calls {
-    engine: Engine,
-    caller: Caller,
-}
-
-impl RunTool for Calls {
-    fn start(&self, call: Call, observer: Arc<dyn Observer>) -> Running {
-        self.engine.start(call, &self.caller, observer)
+impl RunTool for Engine {
+    fn start(&self, call: Call, caller: &Caller, observer: Arc<dyn Observer>) -> Running {
+        Self::start(self, call, caller, observer)
     }
 
     fn runs(&self) -> &Runs {
-        self.engine.runs()
-    }
-
-    fn caller(&self) -> &Caller {
-        &self.caller
+        Self::runs(self)
     }
 
     fn inline_time(&self) -> Duration {
-        self.engine.policy().settings().service.inline_time
+        self.policy().settings().service.inline_time
+    }
+}
+
+/// Whom a server serves.
+#[derive(Debug, Clone)]
+pub enum Clients {
+    /// One caller, who has the connection to themselves.
+    One(Caller),
+    /// Whoever sent the HTTP request at hand.
+    Many,
+}
+
+impl Clients {
+    /// The caller of one request. One that HTTP said nothing of must not be served.
+    fn caller(&self, extensions: &Extensions) -> Result<Caller, ErrorData> {
+        let caller = match self {
+            Self::One(caller) => Some(caller),
+            Self::Many => extensions
+                .get::<Parts>()
+                .and_then(|parts| parts.extensions.get()),
+        };
+        let caller = caller.cloned();
+        caller.ok_or_else(|| ErrorData::internal_error("the request has no caller", None))
     }
 }
 
@@ -93,6 +103,7 @@ pub struct Server<E>(Arc<Inner<E>>);
 #[derive(Debug)]
 struct Inner<E> {
     engine: E,
+    clients: Clients,
     tools: Catalogue,
     prompts: Prompts,
     config: ServerConfig,
@@ -104,22 +115,22 @@ impl<E> Clone for Server<E> {
     }
 }
 
-impl Server<Calls> {
-    /// A server of the tools that the engine offers, for this caller.
-    pub fn new(engine: Engine, caller: Caller) -> Self {
+impl Server<Engine> {
+    /// A server of the tools that the engine offers.
+    pub fn new(engine: Engine, clients: Clients) -> Self {
         let policy = engine.policy();
         let profiles: Vec<&Profile> = policy.enabled().collect();
-        let calls = Calls { engine, caller };
-        Self::with(calls, &profiles, &policy.settings().scope)
+        Self::with(engine, clients, &profiles, &policy.settings().scope)
     }
 }
 
 impl<E: RunTool> Server<E> {
     /// A server for these tools.
-    pub fn with(engine: E, profiles: &[&Profile], scope: &Scope) -> Self {
+    pub fn with(engine: E, clients: Clients, profiles: &[&Profile], scope: &Scope) -> Self {
         let (tools, prompts) = (Catalogue::new(profiles, scope), Prompts::new(profiles));
         Self(Arc::new(Inner {
             engine,
+            clients,
             tools,
             prompts,
             config: config(profiles, scope),
@@ -137,9 +148,10 @@ impl<E: RunTool> Server<E> {
             .tools
             .get(name)
             .ok_or_else(|| self.0.tools.unknown(name))?;
+        let caller = self.0.clients.caller(&context.extensions)?;
         let fields = request.arguments.unwrap_or_default();
         if run_tools::is_one(name) {
-            return Ok(self.ask(tool, fields, &context).await.into());
+            return Ok(self.ask(tool, fields, &caller, &context).await.into());
         }
         let call = match Call::from_json(&tool.name, &fields) {
             Ok(call) => call,
@@ -153,7 +165,7 @@ impl<E: RunTool> Server<E> {
         let (observer, forwarder) = progress::channel(&tool.name, token, &context.peer);
         let inline = self.0.engine.inline_time();
         // Dropped with this future, as an HTTP transport may do, it ends its run.
-        let running = self.0.engine.start(call, observer);
+        let running = self.0.engine.start(call, &caller, observer);
         let run = async {
             let answer = inline::within(running, inline, &context.ct).await;
             forwarder.stop();
@@ -172,13 +184,14 @@ impl<E: RunTool> Server<E> {
         &self,
         tool: &Tool,
         arguments: JsonObject,
+        caller: &Caller,
         context: &RequestContext<RoleServer>,
     ) -> CallToolResult {
         let token = context.meta.get_progress_token();
         let (_observer, forwarder) = progress::channel(&tool.name, token, &context.peer);
         let engine = &self.0.engine;
         let asking = async {
-            let asking = run_tools::call(&tool.name, arguments, engine.runs(), engine.caller());
+            let asking = run_tools::call(&tool.name, arguments, engine.runs(), caller);
             let answer = asking.await;
             forwarder.stop();
             answer
@@ -241,10 +254,11 @@ impl<E: RunTool> ServerHandler for Server<E> {
     async fn list_resources(
         &self,
         request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
         let cursor = request.and_then(|request| request.cursor);
-        resources::list(self.0.engine.runs(), self.0.engine.caller(), cursor).await
+        let caller = self.0.clients.caller(&context.extensions)?;
+        resources::list(self.0.engine.runs(), &caller, cursor).await
     }
 
     async fn list_resource_templates(
@@ -259,10 +273,12 @@ impl<E: RunTool> ServerHandler for Server<E> {
     async fn read_resource(
         &self,
         request: ReadResourceRequestParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let (runs, caller) = (self.0.engine.runs(), self.0.engine.caller());
-        Ok(resources::read(runs, caller, &request.uri).await?.into())
+        let caller = self.0.clients.caller(&context.extensions)?;
+        Ok(resources::read(self.0.engine.runs(), &caller, &request.uri)
+            .await?
+            .into())
     }
 
     /// A request that the library could not make sense of: an unknown method, or a known one

@@ -16,7 +16,13 @@ fn settings(text: &str) -> Settings {
 
 fn engine(text: &str) -> Engine {
     let profiles = sandbox_profiles::load::built_in().unwrap();
-    Engine::new(settings(text), profiles, Executor::none(), None, Store::none())
+    Engine::new(
+        settings(text),
+        profiles,
+        Executor::none(),
+        None,
+        Store::none(),
+    )
 }
 
 fn caller() -> Caller {

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::config::Settings;
 use crate::executor::Executor;
+use crate::store::Store;
 
 fn engine(extra: &str) -> (tempfile::TempDir, Engine) {
     let dir = tempfile::tempdir().unwrap();
@@ -12,7 +13,10 @@ fn engine(extra: &str) -> (tempfile::TempDir, Engine) {
     std::fs::write(&file, extra).unwrap();
     let settings = Settings::load(Some(&file), |_| None).unwrap();
     let profiles = sandbox_profiles::load::built_in().unwrap();
-    (dir, Engine::new(settings, profiles, Executor::none(), None, Store::none()))
+    (
+        dir,
+        Engine::new(settings, profiles, Executor::none(), None, Store::none()),
+    )
 }
 
 #[tokio::test]

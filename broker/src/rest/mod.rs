@@ -15,7 +15,7 @@ mod observe;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use tokio_util::sync::CancellationToken;
 
 use crate::observe::health::keeper::Health;
@@ -36,8 +36,8 @@ pub struct Service {
     pub cancel: CancellationToken,
 }
 
-/// All routes.
-pub fn router(service: Service) -> Router {
+/// All routes; `mcp` answers at `/mcp`.
+pub fn router(service: Service, mcp: MethodRouter<Service>) -> Router {
     Router::new()
         .route("/", get(about::about))
         .route("/livez", get(about::alive))
@@ -45,6 +45,7 @@ pub fn router(service: Service) -> Router {
         .route("/health", get(observe::health))
         .route("/metrics", get(observe::metrics))
         .route("/events", get(observe::events))
+        .route("/mcp", mcp)
         .fallback(nothing)
         .method_not_allowed_fallback(other_method)
         .layer(from_fn_with_state(service.clone(), observe::time))

@@ -32,14 +32,13 @@ mod long;
 struct Stub {
     cancelled: Arc<AtomicBool>,
     runs: Runs,
-    caller: Caller,
     inline: Duration,
 }
 
 impl RunTool for Stub {
-    fn start(&self, call: Call, observer: Arc<dyn Observer>) -> Running {
+    fn start(&self, call: Call, caller: &Caller, observer: Arc<dyn Observer>) -> Running {
         assert!(call.target != "panic", "asked to");
-        let info = Runs::info(&self.caller, &call.tool, &call.target, "ours");
+        let info = Runs::info(caller, &call.tool, &call.target, "ours");
         let mut outcome = outcome(&call);
         outcome.run_id.clone_from(&info.run_id);
         let cancelled = Arc::clone(&self.cancelled);
@@ -59,10 +58,6 @@ impl RunTool for Stub {
 
     fn runs(&self) -> &Runs {
         &self.runs
-    }
-
-    fn caller(&self) -> &Caller {
-        &self.caller
     }
 
     fn inline_time(&self) -> Duration {
@@ -171,13 +166,17 @@ impl Client {
         let stub = Stub {
             cancelled: Arc::default(),
             runs: Runs::new(Store::open(&settings.store, None).unwrap()),
-            caller: Caller::local(Surface::Stdio),
             inline,
         };
         let cancelled = Arc::clone(&stub.cancelled);
         let profiles = load::built_in().unwrap();
         let scope = Scope::new(&ScopeConfig::default()).unwrap();
-        let server = Server::with(stub, &profiles.iter().collect::<Vec<_>>(), &scope);
+        let server = Server::with(
+            stub,
+            Clients::One(Caller::local(Surface::Stdio)),
+            &profiles.iter().collect::<Vec<_>>(),
+            &scope,
+        );
         let (client, stream) = tokio::io::duplex(64 * 1024);
         tokio::spawn(async move {
             let running = serve_server(Guard::new(server), split(stream))
