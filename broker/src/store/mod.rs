@@ -1,6 +1,6 @@
 //! The run store: every run and its result, until they are too old or too many.
 //!
-//! What it is: one SQLite file that the brokers of one user may share, written
+//! What it is: one database file that the brokers of one user may share, written
 //! and read on threads of its own.
 //! What it is not: the place where runs happen, or a decision on who may see
 //! them; the pipeline does both.
