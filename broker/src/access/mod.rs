@@ -10,7 +10,10 @@
 
 pub mod token;
 pub mod token_file;
+pub mod live;
+pub mod first_token;
 
+pub use live::LiveTokens;
 pub use token::{Grant, Role, Token, TokenError};
 pub use token_file::{TokenFile, TokenFileError};
 

@@ -135,6 +135,35 @@ impl TokenFile {
         })
     }
 
+    /// Adds the token that `make` gives where there is none at all; says whether it did.
+    ///
+    /// # Errors
+    ///
+    /// Where it can't be made or kept.
+    pub fn add_first(
+        &self,
+        make: impl FnOnce() -> Result<Token, TokenFileError>,
+    ) -> Result<bool, TokenFileError> {
+        self.change(|tokens| {
+            if !tokens.is_empty() {
+                return Ok(false);
+            }
+            tokens.push(make()?);
+            Ok(true)
+        })
+    }
+
+    /// Whether a client could be let in by one of the tokens now.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenFile::read`].
+    pub fn usable(&self) -> Result<bool, TokenFileError> {
+        let (tokens, now) = (self.read()?, Timestamp::now());
+        let lasts = |token: &Token| token.expires.is_none_or(|expires| expires > now);
+        Ok(tokens.iter().any(lasts))
+    }
+
     /// Takes a token back, by its id; gives what it was.
     ///
     /// # Errors

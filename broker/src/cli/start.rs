@@ -22,7 +22,7 @@ use crate::observe::audit::chain::{Key, policy_digest};
 use crate::observe::audit::{AuditError, AuditLog};
 use crate::pipeline::{Engine, admit};
 use crate::store::Store;
-use crate::transport::stdio::Stop;
+use crate::transport::Stop;
 use crate::{identity, observe, state_dir, transport};
 
 /// Configuration and profiles, read; privileges given up.
@@ -251,16 +251,35 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Exit> {
 /// What SIGTERM, SIGINT and SIGHUP (a terminal that closes) do: the first
 /// drains, the second, or the end of `grace`, cancels. Needs a tokio runtime.
 pub fn on_signals(grace: Duration) -> Stop {
-    let stop = Stop::default();
     let kinds = [
         SignalKind::terminate(),
         SignalKind::interrupt(),
         SignalKind::hangup(),
     ];
+    on_these(&kinds, grace)
+}
+
+/// As [`on_signals`], for a service: SIGHUP ends nothing, and calls `hangup`.
+pub fn on_service_signals(grace: Duration, hangup: impl Fn() + Send + 'static) -> Stop {
+    match signal(SignalKind::hangup()) {
+        Ok(mut signals) => {
+            tokio::spawn(async move {
+                while signals.recv().await.is_some() {
+                    hangup();
+                }
+            });
+        }
+        Err(error) => tracing::warn!(%error, "SIGHUP can't be watched; it ends us at once"),
+    }
+    on_these(&[SignalKind::terminate(), SignalKind::interrupt()], grace)
+}
+
+fn on_these(kinds: &[SignalKind], grace: Duration) -> Stop {
+    let stop = Stop::default();
     let (sender, mut told) = mpsc::channel::<()>(2);
     for kind in kinds {
         let sender = sender.clone();
-        match signal(kind) {
+        match signal(*kind) {
             Ok(mut signals) => {
                 tokio::spawn(async move {
                     while signals.recv().await.is_some() && sender.send(()).await.is_ok() {}
@@ -312,7 +331,7 @@ pub fn stdio(config: Option<&Path>) -> Exit {
 }
 
 /// An error and what caused it, in one line.
-fn with_cause(error: &dyn std::error::Error) -> String {
+pub(super) fn with_cause(error: &dyn std::error::Error) -> String {
     error
         .source()
         .map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))

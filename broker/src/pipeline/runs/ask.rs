@@ -14,8 +14,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{Runs, locked};
+use crate::access::Role;
 use crate::outcome::{CallError, ErrorType};
-use crate::pipeline::caller::Caller;
+use crate::pipeline::caller::{Caller, Surface};
 use crate::store::StoreError;
 use crate::store::record::{Filter, RunInfo, RunState, StdoutPart};
 
@@ -62,9 +63,11 @@ pub fn may_see(caller: &Caller, owner: &str) -> bool {
     only_of(caller).is_none_or(|own| own == owner)
 }
 
-/// Whose runs a caller sees; `None` means everybody's.
+/// Whose runs a caller sees; `None` means everybody's. A user of this machine
+/// may do everything, but sees on each surface what was asked for there.
 fn only_of(caller: &Caller) -> Option<String> {
-    Some(caller.to_string())
+    let oversees = caller.surface() == Surface::Http && caller.grant().may(Role::Admin);
+    (!oversees).then(|| caller.to_string())
 }
 
 impl Runs {
