@@ -49,6 +49,7 @@ CREATE TABLE results (
     result INTEGER PRIMARY KEY,
     run_id TEXT NOT NULL UNIQUE,
     outcome TEXT NOT NULL,
+    summary TEXT NOT NULL,
     stdout BLOB NOT NULL
 ) STRICT;
 "];

@@ -59,6 +59,7 @@ fn outcome(run: &RunInfo, stdout: &[u8]) -> Arc<Outcome> {
         facts: RunFacts {
             returncode: Some(0),
             stdout: "readable".into(),
+            summary: "in few words".into(),
             raw_stdout: stdout.into(),
             ..RunFacts::default()
         },
@@ -100,7 +101,8 @@ async fn runs_and_results_outlive_the_broker() {
     // Kept in milliseconds.
     found.ended_at = kept.ended_at;
     assert_eq!(found, kept);
-    let text = store.outcome(&kept.run_id).await.unwrap().unwrap();
+    let (text, summary) = store.outcome(&kept.run_id).await.unwrap().unwrap();
+    assert_eq!(summary, "in few words");
     let outcome: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(outcome["stdout"], "readable");
     let cases: [(u64, usize, &[u8]); 4] = [
