@@ -305,6 +305,8 @@ async fn a_full_store_takes_no_run_and_loses_none() {
     );
 }
 
+type Make<'a> = &'a dyn Fn(&Path);
+
 #[tokio::test]
 async fn files_that_are_no_store_of_ours_are_refused_and_left_alone() {
     let newer = |path: &Path| {
@@ -326,7 +328,6 @@ async fn files_that_are_no_store_of_ours_are_refused_and_left_alone() {
         fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
     };
     let link = |path: &Path| std::os::unix::fs::symlink("/dev/null", path).unwrap();
-    type Make<'a> = &'a dyn Fn(&Path);
     let cases: [(Make<'_>, &str, &str); 5] = [
         (&newer, "newer Mantlet", "a version that is not known"),
         (&other, "not a store of runs", "another program's"),
