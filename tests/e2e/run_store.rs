@@ -44,7 +44,7 @@ fn state_of(client: &mut StdioClient, run_id: &Value) -> Result<Value> {
     Ok(status["state"].clone())
 }
 
-/// What SQLite answers to a statement on the store, asked by another program.
+/// What the database answers to a statement on the store, asked by another program.
 fn sql(lab: &Lab, statement: &str) -> Result<String> {
     let script = "import sqlite3, sys\n\
         store = sqlite3.connect(sys.argv[1])\n\

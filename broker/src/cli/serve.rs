@@ -47,7 +47,7 @@ struct Opened {
     /// Where things are kept; `None` where the configuration names other places.
     state: Option<PathBuf>,
     /// Where runs are kept; `None` means in memory.
-    store: Option<PathBuf>,
+    runs: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -76,7 +76,7 @@ fn open(settings: &Settings) -> Result<Opened, Exit> {
     let tls = service.tls.as_ref().map(tls::load).transpose();
     let tls = tls.map_err(|error| usage(&error))?;
     let state = token::state(settings)?;
-    let store = start::store_directory(settings)?;
+    let runs = start::store_directory(settings)?;
     let place = Place::find(&service.listen).map_err(|error| usage(&error))?;
     if place.reaches_others() {
         is_guarded(settings, state.as_deref(), &place)?;
@@ -96,7 +96,7 @@ fn open(settings: &Settings) -> Result<Opened, Exit> {
         bound,
         tls,
         state,
-        store,
+        runs,
     })
 }
 
@@ -131,7 +131,7 @@ async fn listen(ready: Ready, opened: Opened) -> Result<(), Exit> {
     let file = token::file(&settings, opened.state.as_deref())?;
     let certificates = settings.service.asks_for_certificates();
     first(&file, opened.state.as_deref(), certificates)?;
-    let engine = ready.audited_engine(opened.store.as_deref())?;
+    let engine = ready.audited_engine(opened.runs.as_deref())?;
     let stop = start::on_service_signals(settings.shutdown_grace, || {
         tracing::info!("SIGHUP: this service goes on as it is");
     });
@@ -164,7 +164,9 @@ async fn listen(ready: Ready, opened: Opened) -> Result<(), Exit> {
     let cut = stop.cancel.clone();
     let served = http::serve(listener, &settings.service, parts, stop).await;
     // Runs that nobody waits for may end too.
-    engine.runs().drain(&cut).await;
+    if served.is_ok() {
+        engine.runs().drain(&cut).await;
+    }
     engine.stop().await;
     served.map_err(|error| {
         complain(&with_cause(&error));

@@ -21,6 +21,7 @@ mod resources;
 mod result;
 mod run_pages;
 mod run_tools;
+mod tasks;
 mod words;
 
 use std::sync::Arc;
@@ -30,11 +31,12 @@ use axum::http::request::Parts;
 use rmcp::ErrorData;
 use rmcp::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult,
-    ErrorCode, Extensions, GetPromptRequestParams, GetPromptResponse, Implementation, JsonObject,
-    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
-    ServerCapabilities, ServerConfig, Tool,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, CreateTaskResult,
+    CustomRequest, CustomResult, ErrorCode, Extensions, GetPromptRequestParams, GetPromptResponse,
+    GetTaskParams, GetTaskResult, Implementation, JsonObject, ListPromptsResult,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
+    ServerConfig, Tool, UpdateTaskParams,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use sandbox_profiles::{Profile, Scope};
@@ -173,10 +175,15 @@ impl<E: RunTool> Server<E> {
         };
         let (answer, ()) = tokio::join!(run, forwarder.forward());
         Ok(match answer {
-            Answer::Outcome(outcome) => result::from_outcome(&outcome, knows_links(&context)),
-            Answer::Handle(info) => inline::status(&info),
-        }
-        .into())
+            Answer::Outcome(outcome) => {
+                result::from_outcome(&outcome, knows_links(&context)).into()
+            }
+            Answer::Handle(info) if knows_tasks(&context) => {
+                let task = tasks::task(&info, self.0.engine.runs());
+                CallToolResponse::Task(CreateTaskResult::new(task))
+            }
+            Answer::Handle(info) => inline::status(&info).into(),
+        })
     }
 
     /// Asks for runs, with a sign of life where that takes time.
@@ -206,6 +213,12 @@ fn knows_links(context: &RequestContext<RoleServer>) -> bool {
     let version = context.protocol_version();
     // Versions are dates.
     version.is_some_and(|version| version.as_str() >= ProtocolVersion::V_2025_06_18.as_str())
+}
+
+/// Whether the client can make something of a task.
+fn knows_tasks(context: &RequestContext<RoleServer>) -> bool {
+    let capabilities = context.client_capabilities();
+    capabilities.is_some_and(|capabilities| capabilities.supports_tasks())
 }
 
 impl<E: RunTool> ServerHandler for Server<E> {
@@ -281,6 +294,36 @@ impl<E: RunTool> ServerHandler for Server<E> {
             .into())
     }
 
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        let caller = self.0.clients.caller(&context.extensions)?;
+        let runs = self.0.engine.runs();
+        let task = tasks::get(runs, &caller, &request.task_id, knows_links(&context)).await?;
+        Ok(GetTaskResult::new(task))
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let caller = self.0.clients.caller(&context.extensions)?;
+        // No task asks for anything, so whatever is answered answers nothing.
+        tasks::is_known(self.0.engine.runs(), &caller, &request.task_id).await
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let caller = self.0.clients.caller(&context.extensions)?;
+        tasks::cancel(self.0.engine.runs(), &caller, &request.task_id).await
+    }
+
     /// A request that the library could not make sense of: an unknown method, or a known one
     /// with parameters of the wrong shape.
     async fn on_custom_request(
@@ -297,6 +340,9 @@ impl<E: RunTool> ServerHandler for Server<E> {
             "resources/list",
             "resources/read",
             "resources/templates/list",
+            "tasks/cancel",
+            "tasks/get",
+            "tasks/update",
         ];
         if SERVED.contains(&request.method.as_str()) {
             let message = format!("the params of {} have the wrong shape", request.method);
@@ -312,6 +358,7 @@ fn config(profiles: &[&Profile], scope: &Scope) -> ServerConfig {
         .enable_tools()
         .enable_prompts()
         .enable_resources()
+        .enable_tasks()
         .build();
     let identity = Implementation::new("mantlet", env!("CARGO_PKG_VERSION"))
         .with_title("Mantlet")

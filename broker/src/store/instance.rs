@@ -2,7 +2,7 @@
 //!
 //! What it is: a locked file per broker; the kernel unlocks it however its
 //! process ends.
-//! What it is not: a lock on the store; SQLite has its own.
+//! What it is not: a lock on the store; the database has its own.
 //!
 //! Invariants: a file under its final name is locked by its broker for life, so
 //! one that can be locked, or is not there, is a dead broker's.

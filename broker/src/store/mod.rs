@@ -1,6 +1,6 @@
 //! The run store: every run and its result, until they are too old or too many.
 //!
-//! What it is: one SQLite file that the brokers of one user may share, written
+//! What it is: one database file that the brokers of one user may share, written
 //! and read on threads of its own.
 //! What it is not: the place where runs happen, or a decision on who may see
 //! them; the pipeline does both.
@@ -31,6 +31,7 @@ use crate::outcome::Outcome;
 use instance::Instance;
 use record::{Filter, RunInfo, StdoutPart};
 use retention::Keep;
+use rows::Kept;
 use worker::Worker;
 
 /// The file's name in its directory.
@@ -209,6 +210,11 @@ impl Store {
         });
     }
 
+    /// For how long runs are kept, if there is room.
+    pub fn age_max(&self) -> Duration {
+        self.0.keep.age_max()
+    }
+
     /// Where it is; `None` in memory.
     pub fn directory(&self) -> Option<&Path> {
         self.0.shared.as_ref().map(|shared| shared.dir.as_path())
@@ -253,9 +259,9 @@ impl Store {
         self.0
             .writer
             .ask(move |connection| {
-                let (text, stdout) = kept(&outcome, keep.result_bytes_max());
-                run.stdout_bytes = u64::try_from(stdout.len()).unwrap_or(u64::MAX);
-                rows::put_ended(connection, &broker, &run, &text, stdout)?;
+                let kept = kept(&outcome, keep.result_bytes_max());
+                run.stdout_bytes = u64::try_from(kept.stdout.len()).unwrap_or(u64::MAX);
+                rows::put_ended(connection, &broker, &run, &kept)?;
                 // It is stored: that no room could be made is not this run's failure.
                 if let Err(error) = keep.by_size(connection) {
                     tracing::warn!(%error, "old runs can't be removed");
@@ -297,12 +303,12 @@ impl Store {
             .await
     }
 
-    /// The outcome of a run that is over, as JSON text.
+    /// The outcome of a run that is over, as JSON text, and its summary.
     ///
     /// # Errors
     ///
     /// Where the store can't be read.
-    pub async fn outcome(&self, run_id: &str) -> Result<Option<String>, StoreError> {
+    pub async fn outcome(&self, run_id: &str) -> Result<Option<(String, String)>, StoreError> {
         let run_id = run_id.to_owned();
         let reader = &self.0.reader;
         reader
@@ -403,24 +409,31 @@ fn enough_room(dir: &Path) -> Result<(), StoreError> {
 }
 
 /// What is stored of an outcome: all of it, or what fits.
-fn kept(outcome: &Outcome, bytes_max: usize) -> (String, &[u8]) {
-    let whole = outcome.to_json().to_string();
+fn kept(outcome: &Outcome, bytes_max: usize) -> Kept<'_> {
+    let summary = outcome.facts.summary.as_str();
     let raw = outcome.facts.raw_stdout.as_slice();
-    if whole.len().saturating_add(raw.len()) <= bytes_max {
-        return (whole, raw);
-    }
-    if whole.len() <= bytes_max {
-        return (whole, &[]);
-    }
     let mut object = outcome.to_json();
-    if let Some(fields) = object.as_object_mut() {
+    let mut text = object.to_string();
+    let stdout = if text.len().saturating_add(raw.len()) <= bytes_max {
+        raw
+    } else {
+        &[]
+    };
+    if text.len() > bytes_max
+        && let Some(fields) = object.as_object_mut()
+    {
         fields.insert("structured".into(), Value::Null);
         let note = json!("the parsed result was too large for the run store");
         if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.insert("not_kept".into(), note);
         }
+        text = object.to_string();
     }
-    (object.to_string(), &[])
+    Kept {
+        outcome: text,
+        summary,
+        stdout,
+    }
 }
 
 #[cfg(test)]

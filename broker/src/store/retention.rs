@@ -42,6 +42,10 @@ impl Keep {
         }
     }
 
+    pub(super) fn age_max(self) -> Duration {
+        self.age_max
+    }
+
     /// The most that one run's result may take: a fourth of everything.
     pub(super) fn result_bytes_max(self) -> usize {
         usize::try_from(self.bytes_max.div_euclid(4)).unwrap_or(usize::MAX)

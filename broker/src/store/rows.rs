@@ -12,6 +12,17 @@ use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, par
 use super::StoreError;
 use super::record::{Filter, RunInfo, RunState, StdoutPart};
 
+/// What is kept of a result.
+#[derive(Debug)]
+pub(super) struct Kept<'a> {
+    /// The outcome, as JSON.
+    pub(super) outcome: String,
+    /// What matters, in few words.
+    pub(super) summary: &'a str,
+    /// What the tool itself printed.
+    pub(super) stdout: &'a [u8],
+}
+
 /// Bytes that a run takes besides its result, about.
 const ROW_BYTES: u64 = 1024;
 
@@ -65,10 +76,14 @@ pub(super) fn put_ended(
     connection: &mut Connection,
     broker: &str,
     run: &RunInfo,
-    outcome: &str,
-    stdout: &[u8],
+    result: &Kept<'_>,
 ) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let Kept {
+        outcome,
+        summary,
+        stdout,
+    } = result;
     let bytes = outcome.len().saturating_add(stdout.len());
     write(
         &transaction,
@@ -78,9 +93,10 @@ pub(super) fn put_ended(
     )?;
     transaction
         .prepare_cached(
-            "INSERT OR REPLACE INTO results (run_id, outcome, stdout) VALUES (?1, ?2, ?3)",
+            "INSERT OR REPLACE INTO results (run_id, outcome, summary, stdout) \
+             VALUES (?1, ?2, ?3, ?4)",
         )?
-        .execute(params![run.run_id, outcome, stdout])?;
+        .execute(params![run.run_id, outcome, summary, stdout])?;
     Ok(transaction.commit()?)
 }
 
@@ -104,11 +120,15 @@ pub(super) fn get(
     Ok(found.optional()?)
 }
 
-/// The outcome of a run that is over.
-pub(super) fn outcome(connection: &Connection, run_id: &str) -> Result<Option<String>, StoreError> {
+/// The outcome of a run that is over, and its summary.
+pub(super) fn outcome(
+    connection: &Connection,
+    run_id: &str,
+) -> Result<Option<(String, String)>, StoreError> {
     let mut statement =
-        connection.prepare_cached("SELECT outcome FROM results WHERE run_id = ?1")?;
-    Ok(statement.query_row([run_id], |row| row.get(0)).optional()?)
+        connection.prepare_cached("SELECT outcome, summary FROM results WHERE run_id = ?1")?;
+    let found = statement.query_row([run_id], |row| Ok((row.get(0)?, row.get(1)?)));
+    Ok(found.optional()?)
 }
 
 /// At most `bytes_max` bytes of a run's standard output.

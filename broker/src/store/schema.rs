@@ -49,6 +49,7 @@ CREATE TABLE results (
     result INTEGER PRIMARY KEY,
     run_id TEXT NOT NULL UNIQUE,
     outcome TEXT NOT NULL,
+    summary TEXT NOT NULL,
     stdout BLOB NOT NULL
 ) STRICT;
 "];
@@ -73,7 +74,7 @@ pub(super) fn open_in_memory() -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Made by us, since SQLite would make it readable for all.
+/// Made by us, since the library would make it readable for all.
 fn make_file(path: &Path) -> Result<(), StoreError> {
     let file = OpenOptions::new()
         .read(true)

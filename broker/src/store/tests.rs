@@ -59,6 +59,7 @@ fn outcome(run: &RunInfo, stdout: &[u8]) -> Arc<Outcome> {
         facts: RunFacts {
             returncode: Some(0),
             stdout: "readable".into(),
+            summary: "in few words".into(),
             raw_stdout: stdout.into(),
             ..RunFacts::default()
         },
@@ -100,7 +101,8 @@ async fn runs_and_results_outlive_the_broker() {
     // Kept in milliseconds.
     found.ended_at = kept.ended_at;
     assert_eq!(found, kept);
-    let text = store.outcome(&kept.run_id).await.unwrap().unwrap();
+    let (text, summary) = store.outcome(&kept.run_id).await.unwrap().unwrap();
+    assert_eq!(summary, "in few words");
     let outcome: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(outcome["stdout"], "readable");
     let cases: [(u64, usize, &[u8]); 4] = [
@@ -303,6 +305,8 @@ async fn a_full_store_takes_no_run_and_loses_none() {
     );
 }
 
+type Make<'a> = &'a dyn Fn(&Path);
+
 #[tokio::test]
 async fn files_that_are_no_store_of_ours_are_refused_and_left_alone() {
     let newer = |path: &Path| {
@@ -324,7 +328,6 @@ async fn files_that_are_no_store_of_ours_are_refused_and_left_alone() {
         fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
     };
     let link = |path: &Path| std::os::unix::fs::symlink("/dev/null", path).unwrap();
-    type Make<'a> = &'a dyn Fn(&Path);
     let cases: [(Make<'_>, &str, &str); 5] = [
         (&newer, "newer Mantlet", "a version that is not known"),
         (&other, "not a store of runs", "another program's"),

@@ -296,3 +296,46 @@ async fn run_tools_are_listed_with_schemas() {
         assert_eq!(tool["annotations"]["openWorldHint"], false, "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_client_that_knows_tasks_gets_one_instead_of_a_handle() {
+    let mut client = Client::open_with(SHORT).await;
+    let capabilities = json!({"extensions": {"io.modelcontextprotocol/tasks": {}}});
+    let meta = json!({"io.modelcontextprotocol/clientCapabilities": capabilities});
+    let mut call = async |target: &str| {
+        let params = json!({"name": "nmap", "arguments": {"target": target}, "_meta": meta});
+        let created = client.ask("tools/call", params).await["result"].take();
+        assert_eq!(created["resultType"], "task", "{created}");
+        assert_eq!(created["status"], "working");
+        assert!(created["ttlMs"].as_u64() > Some(0) && created["pollIntervalMs"].is_u64());
+        let id = created["taskId"].clone();
+        if target == "slow" {
+            let params = json!({"taskId": id, "_meta": meta});
+            let answer = client.ask("tasks/cancel", params).await;
+            assert!(answer["result"].is_object(), "{answer}");
+        }
+        for _ in 0..500 {
+            let params = json!({"taskId": id, "_meta": meta});
+            let task = client.ask("tasks/get", params).await["result"].take();
+            if task["status"] != "working" {
+                return task;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the task has no end");
+    };
+    let done = call("hosts").await;
+    assert_eq!(done["status"], "completed", "{done}");
+    assert_eq!(done["result"]["structuredContent"]["returncode"], 0);
+    assert!(text(&done["result"]).contains("-T4 was added"), "{done}");
+    assert_eq!(call("slow").await["status"], "cancelled");
+    let nobody = "01890a5d-ac96-774b-bcce-b302099a8057";
+    for method in ["tasks/get", "tasks/cancel", "tasks/update"] {
+        let params = json!({"taskId": nobody, "inputResponses": {}, "_meta": meta});
+        let answer = client.ask(method, params).await;
+        assert_eq!(answer["error"]["code"], -32602, "{method}: {answer}");
+    }
+    let params = json!({ "taskId": nobody });
+    let answer = client.ask("tasks/get", params).await;
+    assert_eq!(answer["error"]["code"], -32021, "not declared: {answer}");
+}

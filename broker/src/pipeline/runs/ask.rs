@@ -14,8 +14,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{Runs, locked};
-use crate::outcome::{CallError, ErrorType};
-use crate::pipeline::caller::Caller;
+use crate::access::Role;
+use crate::outcome::{CallError, ErrorType, Outcome};
+use crate::pipeline::caller::{Caller, Surface};
 use crate::store::StoreError;
 use crate::store::record::{Filter, RunInfo, RunState, StdoutPart};
 
@@ -55,6 +56,16 @@ pub struct RunResult {
     /// Its outcome as [`crate::outcome::Outcome::to_json`] gives it; `None`
     /// while it is under way, and where it was interrupted.
     pub outcome: Option<Value>,
+    /// What matters of it, in few words.
+    pub summary: String,
+}
+
+impl RunResult {
+    /// The outcome itself, without the tool's own output.
+    pub fn outcome(&self) -> Option<Outcome> {
+        let target = self.info.target.clone();
+        Outcome::from_json(self.outcome.as_ref()?, target, self.summary.clone())
+    }
 }
 
 /// Whether a caller may see a run of this owner.
@@ -62,12 +73,19 @@ pub fn may_see(caller: &Caller, owner: &str) -> bool {
     only_of(caller).is_none_or(|own| own == owner)
 }
 
-/// Whose runs a caller sees; `None` means everybody's.
+/// Whose runs a caller sees; `None` means everybody's. A user of this machine
+/// may do everything, but sees on each surface what was asked for there.
 fn only_of(caller: &Caller) -> Option<String> {
-    Some(caller.to_string())
+    let oversees = caller.surface() == Surface::Http && caller.grant().may(Role::Admin);
+    (!oversees).then(|| caller.to_string())
 }
 
 impl Runs {
+    /// For how long runs are kept, if there is room.
+    pub fn kept_for(&self) -> Duration {
+        self.0.store.age_max()
+    }
+
     /// A run as it is now.
     ///
     /// # Errors
@@ -119,22 +137,27 @@ impl Runs {
     pub async fn result(&self, caller: &Caller, run_id: &str) -> Result<RunResult, CallError> {
         let info = self.status(caller, run_id).await?;
         if !info.state.is_over() {
-            let outcome = None;
-            return Ok(RunResult { info, outcome });
+            return Ok(RunResult {
+                info,
+                outcome: None,
+                summary: String::new(),
+            });
         }
         let unkept = locked(&self.0.unkept).get(run_id);
         if let Some((info, outcome)) = unkept {
-            let outcome = Some(outcome.to_json());
-            return Ok(RunResult { info, outcome });
+            return Ok(RunResult {
+                info,
+                outcome: Some(outcome.to_json()),
+                summary: outcome.facts.summary.clone(),
+            });
         }
-        let text = self
-            .0
-            .store
-            .outcome(run_id)
-            .await
-            .map_err(|error| unreadable(&error))?;
-        let outcome = text.and_then(|text| serde_json::from_str(&text).ok());
-        Ok(RunResult { info, outcome })
+        let found = self.0.store.outcome(run_id).await;
+        let (text, summary) = found.map_err(|error| unreadable(&error))?.unzip();
+        Ok(RunResult {
+            info,
+            outcome: text.and_then(|text| serde_json::from_str(&text).ok()),
+            summary: summary.unwrap_or_default(),
+        })
     }
 
     /// A piece of what the tool itself printed, of `bytes_max` bytes at most.

@@ -2,6 +2,7 @@
 
 use super::ask::ListQuery;
 use super::*;
+use crate::access::Role;
 use crate::config::Settings;
 use crate::pipeline::Unobserved;
 use crate::pipeline::caller::Surface;
@@ -128,6 +129,30 @@ async fn another_callers_run_is_like_one_that_never_was() {
     assert_eq!(
         runs.status(&own(), &id).await.unwrap().state,
         RunState::Finished
+    );
+}
+
+#[tokio::test]
+async fn only_an_admin_over_http_oversees_others() {
+    let runs = runs();
+    let go_on = CancellationToken::new();
+    let running = endless(&runs, &go_on);
+    let id = running.run_id();
+    begun(&runs, &id).await;
+    for (role, sees) in [
+        (Role::Read, false),
+        (Role::Execute, false),
+        (Role::Admin, true),
+    ] {
+        let caller = Caller::by_certificate("ab12", role);
+        assert_eq!(runs.status(&caller, &id).await.is_ok(), sees, "{role:?}");
+        let page = runs.list(&caller, ListQuery::default()).await.unwrap();
+        assert_eq!(page.runs.len(), usize::from(sees), "{role:?}");
+    }
+    let admin = Caller::by_certificate("ab12", Role::Admin);
+    assert_eq!(
+        runs.cancel(&admin, &id).await.unwrap().state,
+        RunState::Cancelled
     );
 }
 
