@@ -16,6 +16,8 @@ pub enum Surface {
     Stdio,
     /// The command line.
     Terminal,
+    /// A signal to this process.
+    Signal,
 }
 
 impl Surface {
@@ -24,6 +26,7 @@ impl Surface {
         match self {
             Self::Stdio => "stdio",
             Self::Terminal => "terminal",
+            Self::Signal => "signal",
         }
     }
 }

@@ -21,8 +21,11 @@ pub mod permits;
 pub mod slots;
 pub mod run;
 pub mod audited;
+pub mod reading;
+pub mod reload;
+pub mod effective;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -91,6 +94,8 @@ struct Inner {
     changes: watch::Sender<u64>,
     /// Held by whoever changes the policy, so that records stand in the order of changes.
     changing: Mutex<()>,
+    /// Executors started by a reload, as long as calls use them.
+    started: std::sync::Mutex<Vec<Weak<Executor>>>,
     rates: Rates,
     resolver: Resolver,
     audit: Option<AuditLog>,
@@ -110,6 +115,7 @@ impl Engine {
             changes: watch::Sender::new(policy.generation()),
             policy: RwLock::new(Arc::new(policy)),
             changing: Mutex::new(()),
+            started: std::sync::Mutex::default(),
             rates,
             resolver: Resolver::default(),
             audit,
@@ -178,9 +184,28 @@ impl Engine {
         self.0.changes.send_replace(policy.generation());
     }
 
-    /// Ends the executor, if it is ours.
+    /// Keeps sight of an executor, so that [`Engine::stop`] ends it too.
+    fn remember(&self, executor: &Arc<Executor>) {
+        let started = self.0.started.lock();
+        let mut started = started.unwrap_or_else(PoisonError::into_inner);
+        started.retain(|known| known.strong_count() > 0);
+        // The first one too: from now on it is not the policy's any more.
+        for one in [&self.executor(), executor] {
+            started.push(Arc::downgrade(one));
+        }
+    }
+
+    /// Ends the executors that are ours.
     pub async fn stop(&self) {
+        let former = {
+            let started = self.0.started.lock();
+            let mut started = started.unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *started)
+        };
         self.executor().stop().await;
+        for executor in former.iter().filter_map(Weak::upgrade) {
+            executor.stop().await;
+        }
         audited::stopped(self.0.audit.as_ref()).await;
     }
 
@@ -209,6 +234,7 @@ impl Engine {
         cancel: CancellationToken,
     ) -> Outcome {
         let began = Instant::now();
+        let policy = self.policy();
         let run_id = uuid::Uuid::now_v7().to_string();
         let mut outcome = Outcome {
             correlation_id: call.correlation_id.clone().unwrap_or_else(new_id),
@@ -228,6 +254,7 @@ impl Engine {
             "run", run_id, correlation_id = %outcome.correlation_id, tool = %call.tool, %caller
         );
         let steps = self.steps(
+            &policy,
             &call,
             caller,
             began,
@@ -245,12 +272,13 @@ impl Engine {
         }
         outcome.execution_time = began.elapsed().as_secs_f64();
         span.in_scope(|| log_end(&outcome));
-        audited::end(self.0.audit.as_ref(), caller, &outcome).await;
+        audited::end(self.0.audit.as_ref(), &policy, caller, &outcome).await;
         outcome
     }
 
     async fn steps(
         &self,
+        policy: &Policy,
         call: &Call,
         caller: &Caller,
         began: Instant,
@@ -259,10 +287,9 @@ impl Engine {
         outcome: &mut Outcome,
     ) -> Result<(), CallError> {
         let inner = &self.0;
-        let policy = self.policy();
         let settings = policy.settings();
         let _under_way = policy.permits.call()?;
-        let profile = admit::profile(&policy, call)?;
+        let profile = admit::profile(policy, call)?;
         profile.name.clone_into(&mut outcome.tool);
         inner.rates.take(caller, &profile.name)?;
         let bounds = admit::bounds(settings, profile, call)?;
@@ -281,7 +308,7 @@ impl Engine {
         let _permit = unless(cancel, permit).await?;
         // While this call waited, those before it may have shown that the tool fails.
         let admission = admission.renewed(Instant::now())?;
-        audited::intent(inner.audit.as_ref(), caller, outcome).await?;
+        audited::intent(inner.audit.as_ref(), policy, caller, outcome).await?;
         let left = deadline.saturating_duration_since(Instant::now());
         let job = run::Job {
             run_id: outcome.run_id.clone(),
