@@ -1,6 +1,6 @@
 //! The one way from a call to its outcome, for every surface.
 //!
-//! What it is: admit → rate limit → vet → resolve and pin → breaker → permit →
+//! What it is: admit (tool, caller) → rate limit → vet → resolve and pin → breaker → permit →
 //! audit → run → parse → answer.
 //! What it is not: a surface. MCP, REST and the terminal only translate.
 //!
@@ -291,6 +291,7 @@ impl Engine {
         let _under_way = policy.permits.call()?;
         let profile = admit::profile(policy, call)?;
         profile.name.clone_into(&mut outcome.tool);
+        admit::granted(caller, profile)?;
         inner.rates.take(caller, &profile.name)?;
         let bounds = admit::bounds(settings, profile, call)?;
         let vetted = vet::vet(settings, profile, call)?;
