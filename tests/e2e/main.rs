@@ -21,6 +21,7 @@ mod name_servers;
 mod names;
 mod output;
 mod probe_results;
+mod reload;
 mod resilience;
 mod run_command;
 mod scope;

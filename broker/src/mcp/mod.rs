@@ -5,7 +5,7 @@
 //! What it is not: a place that decides; vetting does, and its refusals come
 //! out as results that a model can read and act on.
 //!
-//! Invariants: the lists are made once, when the server is; a call always gets
+//! Invariants: the lists are those of the policy in effect; a call always gets
 //! an answer, also when its handler panics; a client gets progress only if it
 //! asked for it, and none after the answer.
 
@@ -13,6 +13,7 @@ pub mod guard;
 
 mod catalogue;
 mod input_schema;
+mod lists;
 mod output_schema;
 mod progress;
 mod prompts;
@@ -26,9 +27,9 @@ use rmcp::ServerHandler;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, ErrorCode,
     GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult, ListToolsResult,
-    PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+    PaginatedRequestParams, ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
 };
-use rmcp::service::{RequestContext, RoleServer};
+use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
 use sandbox_profiles::{Profile, Scope};
 use tokio_util::sync::CancellationToken;
 
@@ -36,8 +37,7 @@ use crate::outcome::Outcome;
 use crate::pipeline::call::Call;
 use crate::pipeline::caller::Caller;
 use crate::pipeline::{Engine, Observer};
-use catalogue::Catalogue;
-use prompts::Prompts;
+use lists::Lists;
 
 /// What a server needs to run calls: the pipeline, or a stand-in in tests.
 pub trait RunTool: Send + Sync + 'static {
@@ -75,9 +75,7 @@ pub struct Server<E>(Arc<Inner<E>>);
 #[derive(Debug)]
 struct Inner<E> {
     engine: E,
-    tools: Catalogue,
-    prompts: Prompts,
-    config: ServerConfig,
+    lists: Arc<Lists>,
 }
 
 impl<E> Clone for Server<E> {
@@ -89,23 +87,30 @@ impl<E> Clone for Server<E> {
 impl Server<Calls> {
     /// A server of the tools that the engine offers, for this caller.
     pub fn new(engine: Engine, caller: Caller) -> Self {
-        let policy = engine.policy();
-        let profiles: Vec<&Profile> = policy.enabled().collect();
-        let calls = Calls { engine, caller };
-        Self::with(calls, &profiles, &policy.settings().scope)
+        Self::until(engine, caller, CancellationToken::new())
+    }
+
+    /// As [`Server::new`]; streams of changes end when `ending` is cancelled.
+    pub fn until(engine: Engine, caller: Caller, ending: CancellationToken) -> Self {
+        let lists = Arc::new(Lists::of(engine.clone(), ending));
+        let engine = Calls { engine, caller };
+        Self(Arc::new(Inner { engine, lists }))
+    }
+
+    /// As this one, for another caller. The lists are shared.
+    pub fn for_caller(&self, caller: Caller) -> Self {
+        let engine = self.0.engine.engine.clone();
+        let engine = Calls { engine, caller };
+        let lists = Arc::clone(&self.0.lists);
+        Self(Arc::new(Inner { engine, lists }))
     }
 }
 
 impl<E: RunTool> Server<E> {
-    /// A server for these tools.
+    /// A server for these tools, which never change.
     pub fn with(engine: E, profiles: &[&Profile], scope: &Scope) -> Self {
-        let (tools, prompts) = (Catalogue::new(profiles, scope), Prompts::new(profiles));
-        Self(Arc::new(Inner {
-            engine,
-            tools,
-            prompts,
-            config: config(profiles, scope),
-        }))
+        let lists = Arc::new(Lists::fixed(profiles, scope));
+        Self(Arc::new(Inner { engine, lists }))
     }
 
     async fn call(
@@ -114,11 +119,9 @@ impl<E: RunTool> Server<E> {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let name = request.name.as_ref();
-        let tool = self
-            .0
-            .tools
-            .get(name)
-            .ok_or_else(|| self.0.tools.unknown(name))?;
+        let shown = self.0.lists.shown();
+        let tools = &shown.tools;
+        let tool = tools.get(name).ok_or_else(|| tools.unknown(name))?;
         let fields = request.arguments.unwrap_or_default();
         let call = match Call::from_json(&tool.name, &fields) {
             Ok(call) => call,
@@ -145,7 +148,7 @@ impl<E: RunTool> Server<E> {
 
 impl<E: RunTool> ServerHandler for Server<E> {
     fn get_info(&self) -> ServerConfig {
-        self.0.config.clone()
+        self.0.lists.shown().config.clone()
     }
 
     async fn list_tools(
@@ -154,11 +157,13 @@ impl<E: RunTool> ServerHandler for Server<E> {
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         only_page(request)?;
-        Ok(ListToolsResult::with_all_items(self.0.tools.list()))
+        Ok(ListToolsResult::with_all_items(
+            self.0.lists.shown().tools.list(),
+        ))
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        self.0.tools.get(name).cloned()
+        self.0.lists.shown().tools.get(name).cloned()
     }
 
     async fn call_tool(
@@ -175,7 +180,9 @@ impl<E: RunTool> ServerHandler for Server<E> {
         _context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
         only_page(request)?;
-        Ok(ListPromptsResult::with_all_items(self.0.prompts.list()))
+        Ok(ListPromptsResult::with_all_items(
+            self.0.lists.shown().prompts.list(),
+        ))
     }
 
     async fn get_prompt(
@@ -183,7 +190,22 @@ impl<E: RunTool> ServerHandler for Server<E> {
         request: GetPromptRequestParams,
         _context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
-        self.0.prompts.get(&request).map(Into::into)
+        self.0.lists.shown().prompts.get(&request).map(Into::into)
+    }
+
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        self.0.lists.tell(context.peer);
+    }
+
+    fn accepted_subscription_filter(
+        &self,
+        _requested: &SubscriptionFilter,
+    ) -> Option<SubscriptionFilter> {
+        self.0.lists.streams()
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        self.0.lists.stream(context).await
     }
 
     /// A request that the library could not make sense of: an unknown method, or a known one
@@ -199,6 +221,7 @@ impl<E: RunTool> ServerHandler for Server<E> {
             "tools/list",
             "prompts/get",
             "prompts/list",
+            "subscriptions/listen",
         ];
         if SERVED.contains(&request.method.as_str()) {
             let message = format!("the params of {} have the wrong shape", request.method);
@@ -212,7 +235,9 @@ impl<E: RunTool> ServerHandler for Server<E> {
 fn config(profiles: &[&Profile], scope: &Scope) -> ServerConfig {
     let capabilities = ServerCapabilities::builder()
         .enable_tools()
+        .enable_tool_list_changed()
         .enable_prompts()
+        .enable_prompts_list_changed()
         .build();
     let identity = Implementation::new("mantlet", env!("CARGO_PKG_VERSION"))
         .with_title("Mantlet")

@@ -306,3 +306,6 @@ fn log(report: &Report, caller: &Caller) {
         tracing::warn!("{warning}");
     }
 }
+
+#[cfg(test)]
+mod tests;
