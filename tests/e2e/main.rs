@@ -25,6 +25,7 @@ mod names;
 mod observe;
 mod output;
 mod probe_results;
+mod reload;
 mod resilience;
 mod run_command;
 mod run_store;

@@ -132,9 +132,8 @@ async fn listen(ready: Ready, opened: Opened) -> Result<(), Exit> {
     let certificates = settings.service.asks_for_certificates();
     first(&file, opened.state.as_deref(), certificates)?;
     let engine = ready.audited_engine(opened.runs.as_deref())?;
-    let stop = start::on_service_signals(settings.shutdown_grace, || {
-        tracing::info!("SIGHUP: this service goes on as it is");
-    });
+    let reload = start::reload_on_hangup(engine.clone());
+    let stop = start::on_service_signals(settings.shutdown_grace, reload);
     let listener = opened.bound.listen().map_err(|error| {
         complain(&format!("can't listen: {error}"));
         Exit::Failed
@@ -147,7 +146,7 @@ async fn listen(ready: Ready, opened: Opened) -> Result<(), Exit> {
         }
     };
     // Its lists are made once, for all sessions and requests.
-    let server = Server::new(engine.clone(), Clients::Many);
+    let server = Server::new(engine.clone(), Clients::Many, stop.drain.clone());
     let sessions_max = settings.service.sessions_max;
     let mcp = McpEndpoint::new(move || server.clone(), sessions_max, &stop);
     let service = rest::Service {

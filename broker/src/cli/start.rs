@@ -7,12 +7,12 @@
 //! (as whoever started us), give up privileges, then everything else.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sandbox_profiles::ProfileSet;
-use sandbox_profiles::load::{self, OwnerRule};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::{Exit, complain};
 use crate::config::service::StorePlace;
@@ -20,7 +20,8 @@ use crate::config::{ExecutorPlace, Settings};
 use crate::executor::Executor;
 use crate::observe::audit::chain::{Key, policy_digest};
 use crate::observe::audit::{AuditError, AuditLog};
-use crate::pipeline::{Engine, admit};
+use crate::pipeline::caller::{Caller, Surface};
+use crate::pipeline::{Engine, reading};
 use crate::store::Store;
 use crate::transport::Stop;
 use crate::{identity, observe, state_dir, transport};
@@ -34,6 +35,8 @@ pub struct Ready {
     pub profiles: ProfileSet,
     /// What is wrong with those that did not.
     pub profile_errors: Vec<String>,
+    /// What may be a mistake, and is none that keeps anything from working.
+    pub warnings: Vec<String>,
 }
 
 /// Who the logs are for.
@@ -121,8 +124,8 @@ pub fn ready_after<T>(
     logs: Logs,
     first: impl FnOnce(&Settings) -> Result<T, Exit>,
 ) -> Result<(Ready, T), Exit> {
-    let settings = Settings::load(config, |name| std::env::var(name).ok()).map_err(|error| {
-        complain(&with_cause(&error));
+    let settings = reading::settings(config).map_err(|faults| {
+        faults.lines().for_each(|fault| complain(&fault));
         Exit::Usage
     })?;
     let set_by_person = std::env::var_os("LOG_LEVEL").is_some();
@@ -143,30 +146,28 @@ pub fn ready_after<T>(
             "started as root; root was given up for this account"
         );
     }
-    // The broker's copy only decides early: the executor checks ownership of its own.
-    let loaded = load::installed(&settings.profiles, OwnerRule::Unchecked);
-    let mut profile_errors: Vec<_> = loaded.errors.iter().map(ToString::to_string).collect();
-    let scope = loaded.profiles.check_scope(&settings.scope);
-    let scope = scope.map_err(|error| {
-        let place = settings.file.as_ref().map(|file| file.display());
-        let place = place.map_or_else(String::new, |file| format!("{file}: "));
-        format!("{place}security.{error}")
-    });
-    if let Err(error) = scope.and_then(|()| admit::known(&settings, &loaded.profiles)) {
+    let found = reading::profiles(&settings);
+    let mut profile_errors = found.profile_errors;
+    if !found.misnamed.is_empty() {
         // A profile that didn't load may be the one that is meant.
         if profile_errors.is_empty() {
-            complain(&error);
+            found.misnamed.iter().for_each(|error| complain(error));
             return Err(Exit::Usage);
         }
-        profile_errors.push(error);
+        profile_errors.extend(found.misnamed);
+    }
+    let warnings = reading::warnings();
+    for warning in &warnings {
+        tracing::warn!("{warning}");
     }
     for error in &profile_errors {
         tracing::error!("{error}");
     }
     let ready = Ready {
         settings,
-        profiles: loaded.profiles,
+        profiles: found.profiles,
         profile_errors,
+        warnings,
     };
     Ok((ready, made))
 }
@@ -302,6 +303,27 @@ fn on_these(kinds: &[SignalKind], grace: Duration) -> Stop {
         answer.cancel.cancel();
     });
     stop
+}
+
+/// Something that reloads the engine's configuration, one reload after another,
+/// each time it is called; calls that come meanwhile are taken together. What is
+/// wrong goes to the log. Needs a tokio runtime.
+pub fn reload_on_hangup(engine: Engine) -> impl Fn() + Send + 'static {
+    let told = Arc::new(Notify::new());
+    let asked = Arc::clone(&told);
+    tokio::spawn(async move {
+        let caller = Caller::local(Surface::Signal);
+        loop {
+            told.notified().await;
+            if let Err(refused) = engine.reload(&caller).await {
+                tracing::error!("the configuration can't be used; nothing was changed");
+                for fault in &refused.faults {
+                    tracing::error!("{fault}");
+                }
+            }
+        }
+    });
+    move || asked.notify_one()
 }
 
 /// `mantlet stdio`.

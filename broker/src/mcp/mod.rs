@@ -5,7 +5,7 @@
 //! What it is not: a place that decides; vetting does, and its refusals come
 //! out as results that a model can read and act on.
 //!
-//! Invariants: the lists are made once, when the server is; a call always gets
+//! Invariants: the lists are those of the policy in effect; a call always gets
 //! an answer, also when its handler panics; a client gets progress only if it
 //! asked for it, and none after the answer.
 
@@ -14,6 +14,7 @@ pub mod guard;
 mod catalogue;
 mod inline;
 mod input_schema;
+mod lists;
 mod output_schema;
 mod progress;
 mod prompts;
@@ -36,18 +37,18 @@ use rmcp::model::{
     GetTaskParams, GetTaskResult, Implementation, JsonObject, ListPromptsResult,
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
     ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
-    ServerConfig, Tool, UpdateTaskParams,
+    ServerConfig, SubscriptionFilter, Tool, UpdateTaskParams,
 };
-use rmcp::service::{RequestContext, RoleServer};
+use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
 use sandbox_profiles::{Profile, Scope};
+use tokio_util::sync::CancellationToken;
 
 use crate::pipeline::call::Call;
 use crate::pipeline::caller::Caller;
 use crate::pipeline::runs::{Running, Runs};
 use crate::pipeline::{Engine, Observer};
-use catalogue::Catalogue;
 use inline::Answer;
-use prompts::Prompts;
+use lists::Lists;
 
 /// What a server needs to run calls: the pipeline, or a stand-in in tests.
 pub trait RunTool: Send + Sync + 'static {
@@ -106,9 +107,7 @@ pub struct Server<E>(Arc<Inner<E>>);
 struct Inner<E> {
     engine: E,
     clients: Clients,
-    tools: Catalogue,
-    prompts: Prompts,
-    config: ServerConfig,
+    lists: Arc<Lists>,
 }
 
 impl<E> Clone for Server<E> {
@@ -118,24 +117,26 @@ impl<E> Clone for Server<E> {
 }
 
 impl Server<Engine> {
-    /// A server of the tools that the engine offers.
-    pub fn new(engine: Engine, clients: Clients) -> Self {
-        let policy = engine.policy();
-        let profiles: Vec<&Profile> = policy.enabled().collect();
-        Self::with(engine, clients, &profiles, &policy.settings().scope)
+    /// A server of the tools that the engine offers. Streams of changes end when
+    /// `ending` is cancelled.
+    pub fn new(engine: Engine, clients: Clients, ending: CancellationToken) -> Self {
+        let lists = Arc::new(Lists::of(engine.clone(), ending));
+        Self(Arc::new(Inner {
+            engine,
+            clients,
+            lists,
+        }))
     }
 }
 
 impl<E: RunTool> Server<E> {
-    /// A server for these tools.
+    /// A server for these tools, which never change.
     pub fn with(engine: E, clients: Clients, profiles: &[&Profile], scope: &Scope) -> Self {
-        let (tools, prompts) = (Catalogue::new(profiles, scope), Prompts::new(profiles));
+        let lists = Arc::new(Lists::fixed(profiles, scope));
         Self(Arc::new(Inner {
             engine,
             clients,
-            tools,
-            prompts,
-            config: config(profiles, scope),
+            lists,
         }))
     }
 
@@ -145,11 +146,9 @@ impl<E: RunTool> Server<E> {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let name = request.name.as_ref();
-        let tool = self
-            .0
-            .tools
-            .get(name)
-            .ok_or_else(|| self.0.tools.unknown(name))?;
+        let shown = self.0.lists.shown();
+        let tools = &shown.tools;
+        let tool = tools.get(name).ok_or_else(|| tools.unknown(name))?;
         let caller = self.0.clients.caller(&context.extensions)?;
         let fields = request.arguments.unwrap_or_default();
         if run_tools::is_one(name) {
@@ -223,7 +222,7 @@ fn knows_tasks(context: &RequestContext<RoleServer>) -> bool {
 
 impl<E: RunTool> ServerHandler for Server<E> {
     fn get_info(&self) -> ServerConfig {
-        self.0.config.clone()
+        self.0.lists.shown().config.clone()
     }
 
     async fn list_tools(
@@ -232,11 +231,13 @@ impl<E: RunTool> ServerHandler for Server<E> {
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         only_page(request)?;
-        Ok(ListToolsResult::with_all_items(self.0.tools.list()))
+        Ok(ListToolsResult::with_all_items(
+            self.0.lists.shown().tools.list(),
+        ))
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        self.0.tools.get(name).cloned()
+        self.0.lists.shown().tools.get(name).cloned()
     }
 
     async fn call_tool(
@@ -253,7 +254,9 @@ impl<E: RunTool> ServerHandler for Server<E> {
         _context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
         only_page(request)?;
-        Ok(ListPromptsResult::with_all_items(self.0.prompts.list()))
+        Ok(ListPromptsResult::with_all_items(
+            self.0.lists.shown().prompts.list(),
+        ))
     }
 
     async fn get_prompt(
@@ -261,7 +264,22 @@ impl<E: RunTool> ServerHandler for Server<E> {
         request: GetPromptRequestParams,
         _context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
-        self.0.prompts.get(&request).map(Into::into)
+        self.0.lists.shown().prompts.get(&request).map(Into::into)
+    }
+
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        self.0.lists.tell(context.peer);
+    }
+
+    fn accepted_subscription_filter(
+        &self,
+        _requested: &SubscriptionFilter,
+    ) -> Option<SubscriptionFilter> {
+        self.0.lists.streams()
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        self.0.lists.stream(context).await
     }
 
     async fn list_resources(
@@ -343,6 +361,7 @@ impl<E: RunTool> ServerHandler for Server<E> {
             "tasks/cancel",
             "tasks/get",
             "tasks/update",
+            "subscriptions/listen",
         ];
         if SERVED.contains(&request.method.as_str()) {
             let message = format!("the params of {} have the wrong shape", request.method);
@@ -356,9 +375,11 @@ impl<E: RunTool> ServerHandler for Server<E> {
 fn config(profiles: &[&Profile], scope: &Scope) -> ServerConfig {
     let capabilities = ServerCapabilities::builder()
         .enable_tools()
+        .enable_tool_list_changed()
         .enable_prompts()
         .enable_resources()
         .enable_tasks()
+        .enable_prompts_list_changed()
         .build();
     let identity = Implementation::new("mantlet", env!("CARGO_PKG_VERSION"))
         .with_title("Mantlet")

@@ -79,36 +79,32 @@ pub fn offered(settings: &Settings, profile: &Profile) -> bool {
     }
 }
 
-/// The first name in `tool.include` or `tool.exclude` that no profile has: a
-/// mistyped exclusion would leave a tool offered that nobody wants offered.
-///
-/// # Errors
-///
-/// Who set the list, the key, the name, and the nearest known one.
-pub fn known(settings: &Settings, profiles: &ProfileSet) -> Result<(), String> {
+/// The names in `tool.include` and `tool.exclude` that no profile has: a mistyped
+/// exclusion would leave a tool offered that nobody wants offered. For each: who
+/// set the list, the key, the name, and the nearest known one.
+pub fn unknown(settings: &Settings, profiles: &ProfileSet) -> Vec<String> {
     let lists = [
         ("tool.include", &settings.include),
         ("tool.exclude", &settings.exclude),
     ];
-    for (key, names) in lists {
-        let Some(unknown) = names.iter().find(|name| profiles.get(name).is_none()) else {
-            continue;
-        };
+    let names = lists.into_iter().flat_map(|(key, names)| {
+        let unknown = names.iter().filter(|name| profiles.get(name).is_none());
+        unknown.map(move |name| (key, name))
+    });
+    let tell = |(key, unknown): (&str, &String)| {
         let shown = neutralise::line(unknown, NAME_CHARS_MAX);
         let remedy = match profiles.nearest(unknown) {
             Some(near) => format!("did you mean {near}?"),
             None => "`mantlet tools` lists the tools".to_owned(),
         };
-        let place = match (settings.layers.source(key), &settings.file) {
-            (Some(Source::File), Some(file)) => format!("{}: ", file.display()),
-            (Some(source @ Source::Variable(_)), _) => format!("{source}: "),
-            (Some(Source::File | Source::BuiltIn) | None, _) => String::new(),
+        let source = settings.layers.source(key);
+        let place = match source.filter(|source| **source != Source::BuiltIn) {
+            Some(source) => format!("{}: ", source.place(settings.file.as_deref())),
+            None => String::new(),
         };
-        return Err(format!(
-            "{place}{key}: there is no tool {shown:?}; {remedy}"
-        ));
-    }
-    Ok(())
+        format!("{place}{key}: there is no tool {shown:?}; {remedy}")
+    };
+    names.map(tell).collect()
 }
 
 /// The profile that a call names.

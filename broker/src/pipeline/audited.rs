@@ -6,6 +6,7 @@
 //! caller's own text is made harmless before it is recorded.
 
 use super::caller::Caller;
+use super::policy::Policy;
 use crate::observe::audit::{AuditError, AuditLog, Entry, Kind};
 use crate::outcome::{CallError, ErrorType, Outcome};
 use crate::results::neutralise;
@@ -20,13 +21,14 @@ const ASKED_CHARS_MAX: usize = 256;
 /// Where that can't be done: the call must not run then.
 pub async fn intent(
     audit: Option<&AuditLog>,
+    policy: &Policy,
     caller: &Caller,
     outcome: &Outcome,
 ) -> Result<(), CallError> {
     let Some(audit) = audit else {
         return Ok(());
     };
-    let recorded = audit.intent(entry(caller, outcome)).await;
+    let recorded = audit.intent(entry(policy, caller, outcome)).await;
     recorded.map_err(|error| unwritten(&error, "run"))
 }
 
@@ -55,6 +57,33 @@ pub async fn switched(
     recorded.map_err(|error| unwritten(&error, "changed"))
 }
 
+/// Records that other settings and profiles, of this digest, are about to hold,
+/// and which keys changed.
+///
+/// # Errors
+///
+/// Where that can't be done: everything must stay as it is then.
+pub async fn reloaded(
+    audit: Option<&AuditLog>,
+    caller: &Caller,
+    policy: &str,
+    keys: Vec<String>,
+) -> Result<(), CallError> {
+    let Some(audit) = audit else {
+        return Ok(());
+    };
+    let entry = Entry {
+        caller: neutralise::line(&caller.to_string(), ASKED_CHARS_MAX),
+        surface: caller.surface().as_str().to_owned(),
+        change: Some("reloaded"),
+        keys,
+        policy: Some(policy.to_owned()),
+        ..Entry::of(Kind::Changed)
+    };
+    let recorded = audit.changed(entry).await;
+    recorded.map_err(|error| unwritten(&error, "changed"))
+}
+
 fn unwritten(error: &AuditError, undone: &str) -> CallError {
     tracing::error!(%error, "the audit log can't be written; nothing is {undone}");
     let what = format!("the audit log can't be written: {error}");
@@ -65,11 +94,11 @@ fn unwritten(error: &AuditError, undone: &str) -> CallError {
 }
 
 /// Records what a call came to.
-pub async fn end(audit: Option<&AuditLog>, caller: &Caller, outcome: &Outcome) {
+pub async fn end(audit: Option<&AuditLog>, policy: &Policy, caller: &Caller, outcome: &Outcome) {
     let Some(audit) = audit else {
         return;
     };
-    if let Err(error) = audit.end(entry(caller, outcome)).await {
+    if let Err(error) = audit.end(entry(policy, caller, outcome)).await {
         tracing::error!(%error, "the end of a call is missing from the audit log");
     }
 }
@@ -84,7 +113,7 @@ pub async fn stopped(audit: Option<&AuditLog>) {
     }
 }
 
-fn entry(caller: &Caller, outcome: &Outcome) -> Entry {
+fn entry(policy: &Policy, caller: &Caller, outcome: &Outcome) -> Entry {
     let asked = |text: &str| neutralise::line(text, ASKED_CHARS_MAX);
     Entry {
         caller: asked(&caller.to_string()),
@@ -100,6 +129,7 @@ fn entry(caller: &Caller, outcome: &Outcome) -> Entry {
             .as_ref()
             .map(|error| error.error_type.as_str()),
         returncode: outcome.facts.returncode,
+        policy: Some(policy.digest().to_owned()),
         ..Entry::default()
     }
 }

@@ -23,9 +23,12 @@ pub mod run;
 pub mod audited;
 pub mod watched;
 pub mod runs;
+pub mod reading;
+pub mod reload;
+pub mod effective;
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -97,6 +100,8 @@ struct Inner {
     changes: watch::Sender<u64>,
     /// Held by whoever changes the policy, so that records stand in the order of changes.
     changing: Mutex<()>,
+    /// Executors started by a reload, as long as calls use them.
+    started: std::sync::Mutex<Vec<Weak<Executor>>>,
     rates: Rates,
     resolver: Resolver,
     audit: Option<AuditLog>,
@@ -120,6 +125,7 @@ impl Engine {
             changes: watch::Sender::new(policy.generation()),
             policy: RwLock::new(Arc::new(policy)),
             changing: Mutex::new(()),
+            started: std::sync::Mutex::default(),
             rates,
             resolver: Resolver::default(),
             audit,
@@ -197,11 +203,30 @@ impl Engine {
         &self.0.runs
     }
 
-    /// Cancels what is still under way, ends the executor, if it is ours, and
+    /// Keeps sight of an executor, so that [`Engine::stop`] ends it too.
+    fn remember(&self, executor: &Arc<Executor>) {
+        let started = self.0.started.lock();
+        let mut started = started.unwrap_or_else(PoisonError::into_inner);
+        started.retain(|known| known.strong_count() > 0);
+        // The first one too: from now on it is not the policy's any more.
+        for one in [&self.executor(), executor] {
+            started.push(Arc::downgrade(one));
+        }
+    }
+
+    /// Cancels what is still under way, ends the executors that are ours, and
     /// closes the books.
     pub async fn stop(&self) {
         self.0.runs.end().await;
+        let former = {
+            let started = self.0.started.lock();
+            let mut started = started.unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *started)
+        };
         self.executor().stop().await;
+        for executor in former.iter().filter_map(Weak::upgrade) {
+            executor.stop().await;
+        }
         self.0.runs.close().await;
         audited::stopped(self.0.audit.as_ref()).await;
     }
@@ -283,7 +308,7 @@ impl Engine {
         let known = policy.profiles().get(&call.tool);
         let tool = known.map_or(&call.tool, |profile| &profile.name);
         let watched = self.0.watch.call(caller, &outcome, tool, observer);
-        let steps = self.steps(&call, caller, began, &watched, live, &mut outcome);
+        let steps = self.steps(&policy, &call, caller, began, &watched, live, &mut outcome);
         // What a panic leaves half done is dropped with the steps; the outcome is whole at any time.
         let steps = AssertUnwindSafe(steps)
             .catch_unwind()
@@ -299,7 +324,7 @@ impl Engine {
         }
         outcome.execution_time = began.elapsed().as_secs_f64();
         span.in_scope(|| log_end(&outcome));
-        let recorded = audited::end(self.0.audit.as_ref(), caller, &outcome);
+        let recorded = audited::end(self.0.audit.as_ref(), &policy, caller, &outcome);
         recorded.instrument(span).await;
         watched.end(&outcome);
         outcome
@@ -307,6 +332,7 @@ impl Engine {
 
     async fn steps(
         &self,
+        policy: &Policy,
         call: &Call,
         caller: &Caller,
         began: Instant,
@@ -315,11 +341,10 @@ impl Engine {
         outcome: &mut Outcome,
     ) -> Result<(), CallError> {
         let inner = &self.0;
-        let policy = self.policy();
         let settings = policy.settings();
         let cancel = live.cancel();
         let _under_way = policy.permits.call()?;
-        let profile = admit::profile(&policy, call)?;
+        let profile = admit::profile(policy, call)?;
         profile.name.clone_into(&mut outcome.tool);
         admit::granted(caller, profile)?;
         inner.rates.take(caller, &profile.name)?;
@@ -344,7 +369,7 @@ impl Engine {
         let _permit = unless(cancel, permit).await?;
         // While this call waited, those before it may have shown that the tool fails.
         let admission = admission.renewed(Instant::now())?;
-        audited::intent(inner.audit.as_ref(), caller, outcome).await?;
+        audited::intent(inner.audit.as_ref(), policy, caller, outcome).await?;
         let left = deadline.saturating_duration_since(Instant::now());
         let job = run::Job {
             run_id: outcome.run_id.clone(),

@@ -142,7 +142,8 @@ impl Permits {
     pub const RETRY_HINT: Duration = Duration::from_secs(5);
 }
 
-fn runs_max(profile: &Profile, concurrency: Option<u32>) -> usize {
+/// How many runs of a tool there may be at once.
+pub(super) fn runs_max(profile: &Profile, concurrency: Option<u32>) -> usize {
     let runs = concurrency.unwrap_or(profile.run.concurrency);
     let runs = runs.min(profile.run.concurrency_max);
     usize::try_from(runs).unwrap_or(1).max(1)

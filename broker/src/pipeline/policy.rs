@@ -31,6 +31,7 @@ pub struct Policy {
     executor: Arc<Executor>,
     pub(super) permits: Arc<Permits>,
     pub(super) breakers: Arc<Breakers>,
+    digest: String,
     generation: u64,
 }
 
@@ -40,6 +41,7 @@ impl Policy {
         let permits = Permits::new(profiles.iter(), settings.calls_max, settings.concurrency);
         let breakers = Breakers::new(profiles.iter(), settings.breaker);
         Self {
+            digest: Self::digest_of(&settings, &profiles),
             settings: Arc::new(settings),
             profiles: Arc::new(profiles),
             disabled: BTreeSet::new(),
@@ -71,6 +73,7 @@ impl Policy {
                 .filter(|name| known(name))
                 .cloned()
                 .collect(),
+            digest: Self::digest_of(&settings, &profiles),
             settings: Arc::new(settings),
             permits: Arc::new(permits),
             breakers: Arc::new(breakers),
@@ -95,6 +98,7 @@ impl Policy {
             executor: Arc::clone(&self.executor),
             permits: Arc::clone(&self.permits),
             breakers: Arc::clone(&self.breakers),
+            digest: self.digest.clone(),
             generation: self.generation.saturating_add(1),
         }
     }
@@ -135,8 +139,13 @@ impl Policy {
     }
 
     /// The digest of scope and profiles, in hex, as the audit log has it.
-    pub fn digest(&self) -> String {
-        policy_digest(&self.settings.scope.digest(), &self.profiles.digest())
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// As [`Policy::digest`], of a policy made of these.
+    pub fn digest_of(settings: &Settings, profiles: &ProfileSet) -> String {
+        policy_digest(&settings.scope.digest(), &profiles.digest())
     }
 
     /// The verdict on a call, without running or resolving anything.

@@ -115,7 +115,7 @@ async fn other_settings_keep_what_is_switched_off_and_drop_what_is_gone() {
     engine.adopt(narrower, profiles, executor);
     assert_eq!(verdict(&engine, "ping"), Err(ErrorType::ToolDisabled));
     assert_eq!(verdict(&engine, "nmap"), Err(ErrorType::ValidationError));
-    let digest = engine.policy().digest();
+    let digest = engine.policy().digest().to_owned();
     engine.set_enabled("ping", true, &caller()).await.unwrap();
     assert_eq!(engine.policy().digest(), digest, "scope and profiles stand");
 }

@@ -112,6 +112,11 @@ impl Writer {
         written
     }
 
+    /// The digest for records that don't have their own.
+    pub fn set_policy(&mut self, policy: String) {
+        self.policy = policy;
+    }
+
     /// Puts another file in the place of this one.
     #[cfg(test)]
     pub(super) fn swap(&mut self, file: File) -> File {
@@ -162,7 +167,7 @@ impl Writer {
             seq: self.head.seq.saturating_add(1),
             time: Timestamp::now(),
             entry,
-            policy: &self.policy,
+            policy: entry.policy.as_deref().unwrap_or(&self.policy),
             previous: &self.head.hash,
         };
         let seq = record.seq;

@@ -87,7 +87,8 @@ pub enum StdioError {
 /// that goes away is not an error.
 pub async fn serve(engine: Engine, stop: Stop) -> Result<(), StdioError> {
     let limits = Limits::for_calls(engine.policy().settings().calls_max);
-    let service = Server::new(engine, Clients::One(Caller::local(Surface::Stdio)));
+    let clients = Clients::One(Caller::local(Surface::Stdio));
+    let service = Server::new(engine, clients, stop.drain.clone());
     let handles = handles::open().map_err(StdioError::Streams)?;
     serve_streams(
         service,

@@ -1,5 +1,6 @@
 //! One connection as a client sees it, byte for byte, over in-memory streams.
 
+mod changes;
 mod ending;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
