@@ -62,12 +62,21 @@ pub fn give_up_privileges() -> Result<Option<&'static str>, IdentityError> {
     Ok(account)
 }
 
-fn become_account() -> Result<&'static str, IdentityError> {
+/// The account that root is given up for.
+///
+/// # Errors
+///
+/// Where there is none.
+pub fn account() -> Result<(&'static str, User), IdentityError> {
     let known = ACCOUNTS.iter().find_map(|name| {
         let user = User::from_name(name).ok().flatten()?;
         (!user.uid.is_root()).then_some((*name, user))
     });
-    let (name, user) = known.ok_or(IdentityError::NoAccount)?;
+    known.ok_or(IdentityError::NoAccount)
+}
+
+fn become_account() -> Result<&'static str, IdentityError> {
+    let (name, user) = account()?;
     // Groups first: without root they could no longer be changed.
     setgroups(&[user.gid]).map_err(fail("setgroups"))?;
     setresgid(user.gid, user.gid, user.gid).map_err(fail("setresgid"))?;

@@ -5,13 +5,14 @@
 //! What it is not: privileged. It holds no capability, and starts no process but
 //! an embedded executor.
 //!
-//! Invariants: data flows one way: transport → mcp or cli → pipeline →
+//! Invariants: data flows one way: transport → rest and mcp, or cli → pipeline →
 //! `executor_client`; `observe` is a leaf.
 
 #![forbid(unsafe_code)]
 
 pub mod cli;
 pub mod transport;
+pub mod rest;
 pub mod mcp;
 
 pub mod pipeline;
@@ -19,6 +20,8 @@ pub mod executor;
 pub mod embedded;
 pub mod executor_client;
 pub mod private_dir;
+pub mod state_dir;
+pub mod access;
 
 pub mod outcome;
 pub mod results;

@@ -7,6 +7,8 @@
 //! output carries a command's result and nothing else.
 
 pub mod start;
+pub mod serve;
+pub mod token;
 pub mod run;
 pub mod vet;
 pub mod tools;
@@ -102,6 +104,11 @@ struct Cli {
 enum Command {
     /// Serve the Model Context Protocol on standard input and output
     Stdio,
+    /// Serve HTTP: REST, and the Model Context Protocol at /mcp
+    #[command(after_help = serve::ABOUT)]
+    Serve,
+    /// Make, list and revoke the tokens of those who may use the HTTP service
+    Token(token::TokenArgs),
     /// Run a tool and show what it found
     Run(run::RunArgs),
     /// Say whether a call would be allowed, and what would run; runs nothing
@@ -154,6 +161,8 @@ pub fn main() -> ExitCode {
     };
     let exit = match cli.command {
         Command::Stdio => start::stdio(cli.config.as_deref()),
+        Command::Serve => serve::command(cli.config.as_deref()),
+        Command::Token(args) => token::command(cli.config.as_deref(), args),
         Command::Run(args) => run::command(cli.config.as_deref(), args),
         Command::Vet(args) => vet::command(cli.config.as_deref(), args),
         Command::Tools(flag) => tools::command(cli.config.as_deref(), &flag),

@@ -3,10 +3,10 @@
 //! What it is: configuration, logging, giving up privileges, profiles, engine.
 //! What it is not: a command's own work.
 //!
-//! Invariants: the order is: read configuration (as whoever started us), give
-//! up privileges, then everything else.
+//! Invariants: the order is: read configuration and make the state directory
+//! (as whoever started us), give up privileges, then everything else.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sandbox_profiles::ProfileSet;
@@ -20,8 +20,8 @@ use crate::executor::Executor;
 use crate::observe::audit::chain::{Key, policy_digest};
 use crate::observe::audit::{AuditError, AuditLog};
 use crate::pipeline::{Engine, admit};
-use crate::transport::stdio::Stop;
-use crate::{identity, observe, transport};
+use crate::transport::Stop;
+use crate::{identity, observe, state_dir, transport};
 
 /// Configuration and profiles, read; privileges given up.
 #[derive(Debug)]
@@ -49,6 +49,41 @@ pub enum Logs {
 ///
 /// The exit to end with; the reason has been printed.
 pub fn ready(config: Option<&Path>, logs: Logs) -> Result<Ready, Exit> {
+    ready_after(config, logs, |_| Ok(())).map(|(ready, ())| ready)
+}
+
+/// As [`ready`], for what keeps something: gives the state directory too, made
+/// and handed to the account that root is given up for.
+///
+/// # Errors
+///
+/// The exit to end with; the reason has been printed.
+pub fn ready_to_keep(config: Option<&Path>, logs: Logs) -> Result<(Ready, PathBuf), Exit> {
+    ready_after(config, logs, |_| state_directory())
+}
+
+/// The state directory, made; only before privileges are given up.
+///
+/// # Errors
+///
+/// The exit to end with; the reason has been printed.
+pub fn state_directory() -> Result<PathBuf, Exit> {
+    state_dir::prepare(|name| std::env::var(name).ok()).map_err(|error| {
+        complain(&with_cause(&error));
+        Exit::Unavailable
+    })
+}
+
+/// As [`ready`], with a step that needs the rights of whoever started us.
+///
+/// # Errors
+///
+/// The exit to end with; the reason has been printed.
+pub fn ready_after<T>(
+    config: Option<&Path>,
+    logs: Logs,
+    first: impl FnOnce(&Settings) -> Result<T, Exit>,
+) -> Result<(Ready, T), Exit> {
     let settings = Settings::load(config, |name| std::env::var(name).ok()).map_err(|error| {
         complain(&with_cause(&error));
         Exit::Usage
@@ -60,6 +95,7 @@ pub fn ready(config: Option<&Path>, logs: Logs) -> Result<Ready, Exit> {
             observe::logging::start(&settings.log_level, &settings.log_format);
         }
     }
+    let made = first(&settings)?;
     let account = identity::give_up_privileges().map_err(|error| {
         complain(&with_cause(&error));
         Exit::Unavailable
@@ -90,11 +126,12 @@ pub fn ready(config: Option<&Path>, logs: Logs) -> Result<Ready, Exit> {
     for error in &profile_errors {
         tracing::error!("{error}");
     }
-    Ok(Ready {
+    let ready = Ready {
         settings,
         profiles: loaded.profiles,
         profile_errors,
-    })
+    };
+    Ok((ready, made))
 }
 
 impl Ready {
@@ -173,16 +210,35 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Exit> {
 /// What SIGTERM, SIGINT and SIGHUP (a terminal that closes) do: the first
 /// drains, the second, or the end of `grace`, cancels. Needs a tokio runtime.
 pub fn on_signals(grace: Duration) -> Stop {
-    let stop = Stop::default();
     let kinds = [
         SignalKind::terminate(),
         SignalKind::interrupt(),
         SignalKind::hangup(),
     ];
+    on_these(&kinds, grace)
+}
+
+/// As [`on_signals`], for a service: SIGHUP ends nothing, and calls `hangup`.
+pub fn on_service_signals(grace: Duration, hangup: impl Fn() + Send + 'static) -> Stop {
+    match signal(SignalKind::hangup()) {
+        Ok(mut signals) => {
+            tokio::spawn(async move {
+                while signals.recv().await.is_some() {
+                    hangup();
+                }
+            });
+        }
+        Err(error) => tracing::warn!(%error, "SIGHUP can't be watched; it ends us at once"),
+    }
+    on_these(&[SignalKind::terminate(), SignalKind::interrupt()], grace)
+}
+
+fn on_these(kinds: &[SignalKind], grace: Duration) -> Stop {
+    let stop = Stop::default();
     let (sender, mut told) = mpsc::channel::<()>(2);
     for kind in kinds {
         let sender = sender.clone();
-        match signal(kind) {
+        match signal(*kind) {
             Ok(mut signals) => {
                 tokio::spawn(async move {
                     while signals.recv().await.is_some() && sender.send(()).await.is_ok() {}
@@ -229,7 +285,7 @@ pub fn stdio(config: Option<&Path>) -> Exit {
 }
 
 /// An error and what caused it, in one line.
-fn with_cause(error: &dyn std::error::Error) -> String {
+pub(super) fn with_cause(error: &dyn std::error::Error) -> String {
     error
         .source()
         .map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))

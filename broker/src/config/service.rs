@@ -67,6 +67,14 @@ pub struct Service {
     pub check_interval: Duration,
 }
 
+impl Service {
+    /// Whether clients get no connection without a certificate.
+    pub fn asks_for_certificates(&self) -> bool {
+        let tls = self.tls.as_ref();
+        tls.is_some_and(|tls| tls.client_ca.is_some())
+    }
+}
+
 /// Where runs are kept, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreSettings {

@@ -1,4 +1,5 @@
-//! Admission: is there such a tool, is it offered, is the call within bounds.
+//! Admission: is there such a tool, is it offered, may this caller run it, is the
+//! call within bounds.
 //!
 //! What it is not: vetting of targets and arguments.
 //!
@@ -10,6 +11,8 @@ use sandbox_profiles::vet::Arguments;
 use sandbox_profiles::{Profile, ProfileSet};
 
 use super::call::Call;
+use super::caller::Caller;
+use crate::access::Role;
 use crate::config::{Settings, Source};
 use crate::outcome::{CallError, ErrorType};
 use crate::results::neutralise;
@@ -142,6 +145,33 @@ pub fn profile<'a>(
     Err(CallError::new(ErrorType::ToolDisabled, what, remedy))
 }
 
+/// Whether the caller may run the tool.
+///
+/// # Errors
+///
+/// `permission_denied`, with what the caller lacks.
+pub fn granted(caller: &Caller, profile: &Profile) -> Result<(), CallError> {
+    let grant = caller.grant();
+    if grant.may_run(&profile.name) {
+        return Ok(());
+    }
+    let denied = |what: String, remedy| CallError::new(ErrorType::PermissionDenied, what, remedy);
+    if !grant.may(Role::Execute) {
+        let what = format!(
+            "role {} may not run tools; that needs {}",
+            grant.role.as_str(),
+            Role::Execute.as_str()
+        );
+        let remedy =
+            "use a token with role execute; an administrator makes it with `mantlet token create`";
+        return Err(denied(what, remedy).with("role", grant.role.as_str()));
+    }
+    let what = format!("this token may not run {}", profile.name);
+    let remedy =
+        "run a tool that it is for, or ask an administrator for a token that lists this one";
+    Err(denied(what, remedy).with("tools", grant.tools.clone()))
+}
+
 /// The call's bounds.
 ///
 /// # Errors
@@ -194,6 +224,41 @@ pub fn bounds(settings: &Settings, profile: &Profile, call: &Call) -> Result<Bou
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::{Grant, Principal};
+
+    #[test]
+    fn callers_run_what_they_were_granted_and_nothing_else() {
+        let profiles = sandbox_profiles::load::built_in().unwrap();
+        let nmap = profiles.get("nmap").unwrap();
+        let cases = [
+            // role, tools, allowed, what the refusal names, why
+            (Role::Execute, &[][..], true, "", "any tool"),
+            (Role::Execute, &["nmap", "ping"], true, "", "its tool"),
+            (Role::Execute, &["ping"], false, "tools", "another one"),
+            (Role::Admin, &["ping"], false, "tools", "admin or not"),
+            (Role::Read, &[], false, "role", "reading is not running"),
+            (Role::Read, &["nmap"], false, "role", "not even its tool"),
+        ];
+        for (role, tools, allowed, named, why) in cases {
+            let tools = tools.iter().map(ToString::to_string).collect();
+            let principal = Principal {
+                id: "1f2e3d4c".into(),
+                name: "ci".into(),
+                grant: Grant { role, tools },
+            };
+            let verdict = granted(&Caller::by_token(&principal), nmap);
+            assert_eq!(verdict.is_ok(), allowed, "{why}");
+            if let Err(error) = verdict {
+                assert_eq!(error.error_type, ErrorType::PermissionDenied, "{why}");
+                assert!(error.metadata.contains_key(named), "{why}: {error:?}");
+            }
+        }
+        let local = Caller::local(crate::pipeline::caller::Surface::Stdio);
+        assert!(
+            granted(&local, nmap).is_ok(),
+            "the user whose process it is"
+        );
+    }
 
     #[test]
     fn a_call_gets_the_time_it_needs_or_is_told() {

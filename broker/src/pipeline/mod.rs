@@ -1,6 +1,6 @@
 //! The one way from a call to its outcome, for every surface.
 //!
-//! What it is: admit → rate limit → vet → resolve and pin → breaker → permit →
+//! What it is: admit (tool, caller) → rate limit → vet → resolve and pin → breaker → permit →
 //! audit → run → parse → answer.
 //! What it is not: a surface. MCP, REST and the terminal only translate.
 //!
@@ -232,6 +232,7 @@ impl Engine {
         let _under_way = inner.permits.call()?;
         let profile = admit::profile(&inner.settings, &inner.profiles, call)?;
         profile.name.clone_into(&mut outcome.tool);
+        admit::granted(caller, profile)?;
         inner.rates.take(caller, &profile.name)?;
         let bounds = admit::bounds(&inner.settings, profile, call)?;
         let vetted = vet::vet(&inner.settings, profile, call)?;

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use rmcp::service::{RoleServer, ServerInitializeError, Service, serve_server_with_ct};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::sync::CancellationToken;
 
+use super::Stop;
 use crate::mcp::Server;
 use crate::mcp::guard::Guard;
 use crate::pipeline::Engine;
@@ -62,15 +62,6 @@ impl Limits {
             grace: Duration::from_secs(2),
         }
     }
-}
-
-/// How a server is told to stop.
-#[derive(Debug, Clone, Default)]
-pub struct Stop {
-    /// Cancelled: take nothing more on, let what is under way end.
-    pub drain: CancellationToken,
-    /// Cancelled: end everything now.
-    pub cancel: CancellationToken,
 }
 
 /// Why a connection could not be served.

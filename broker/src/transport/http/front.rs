@@ -1,0 +1,281 @@
+//! What every request passes before a handler sees it, in order.
+//!
+//! What it is: request id, names, authentication, role, body; and around it all
+//! the answer to a panic.
+//! What it is not: routes; `rest` has those.
+//!
+//! Invariants: no handler runs for a request that was not authenticated, unless
+//! anybody may ask; a body is whole and within its bound before a handler
+//! begins; each answer names its request.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::http::{Method, Request, Response, StatusCode, Version};
+use axum::response::IntoResponse as _;
+use bytes::Bytes;
+use futures::FutureExt as _;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::{Body as _, Incoming};
+use tower::{Layer as _, ServiceExt as _, service_fn};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use super::authenticate::{Access, authorise, needed};
+use super::connection::Peer;
+use super::hosts::Names;
+use crate::config::service::Service;
+use crate::outcome::{CallError, ErrorType};
+use crate::rest::problem::{self, Problem};
+
+/// Longest body of a request, in bytes (ACC6).
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Longest request id that is taken over, in characters.
+const REQUEST_ID_CHARS_MAX: usize = 64;
+/// How long a browser may remember what it may do.
+const PREFLIGHT_AGE: Duration = Duration::from_mins(10);
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A request's id, for answers and logs.
+#[derive(Debug, Clone)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// The caller's, where it is short and harmless, else one of ours.
+    fn of<B>(request: &Request<B>) -> Self {
+        let shown = request.headers().get(&X_REQUEST_ID);
+        let harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+        let fits = |value: &&HeaderValue| {
+            let bytes = value.as_bytes();
+            (1..=REQUEST_ID_CHARS_MAX).contains(&bytes.len()) && bytes.iter().all(harmless)
+        };
+        if let Some(value) = shown.filter(fits) {
+            return Self(value.clone());
+        }
+        let own = HeaderValue::try_from(uuid::Uuid::now_v7().to_string());
+        // Digits and hyphens are a header's value.
+        Self(own.unwrap_or(HeaderValue::from_static("none")))
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+/// All that requests pass, and the routes behind it.
+#[derive(Debug)]
+pub(super) struct Front {
+    names: Names,
+    cors: Option<CorsLayer>,
+    access: Access,
+    body_time: Duration,
+    router: Router,
+}
+
+impl Front {
+    pub(super) fn new(service: &Service, access: Access, router: Router) -> Self {
+        Self {
+            names: Names::of(service),
+            cors: cors(&service.allowed_origins),
+            access,
+            body_time: service.request_timeout,
+            router,
+        }
+    }
+
+    /// The answer to a request; there always is one.
+    pub(super) async fn answer(&self, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
+        let id = RequestId::of(&request);
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let began = tokio::time::Instant::now();
+        let answered = AssertUnwindSafe(self.named(peer, request, &id));
+        let answer = answered.catch_unwind().await.unwrap_or_else(|_| {
+            tracing::error!(request_id = id.as_str(), "a request handler panicked");
+            Err(broken())
+        });
+        let response = answer.unwrap_or_else(Problem::into_response);
+        let mut response = problem::finish(response, id.as_str());
+        tracing::debug!(
+            request_id = id.as_str(), %method, path, peer = peer.name,
+            status = response.status().as_u16(), seconds = began.elapsed().as_secs_f64(),
+            "request answered"
+        );
+        let headers = response.headers_mut();
+        headers.insert(X_REQUEST_ID.clone(), id.0);
+        headers
+            .entry(header::CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-store"));
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
+        response
+    }
+
+    /// By which name and from whose page it comes.
+    async fn named(
+        &self,
+        peer: &Peer,
+        request: Request<Incoming>,
+        id: &RequestId,
+    ) -> Result<Response<Body>, Problem> {
+        plain(&request)?;
+        self.names.check(request.uri(), request.headers())?;
+        let headers = request.headers();
+        let origin = headers.get(header::ORIGIN);
+        let origin = origin.and_then(|origin| origin.to_str().ok());
+        let is_preflight = headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        // Only what a listed page sends is answered by the CORS layer, which
+        // takes each OPTIONS for a preflight and answers it by itself.
+        let is_theirs = origin.is_some_and(|origin| self.names.lists(origin))
+            && (request.method() != Method::OPTIONS || is_preflight);
+        let Some(cors) = self.cors.as_ref().filter(|_| is_theirs) else {
+            return self.authenticated(peer, request, id).await;
+        };
+        let inner = service_fn(|request| async {
+            let answer = self.authenticated(peer, request, id).await;
+            Ok::<_, Infallible>(answer.unwrap_or_else(Problem::into_response))
+        });
+        match cors.layer(inner).oneshot(request).await {
+            Ok(response) => Ok(response),
+            Err(never) => match never {},
+        }
+    }
+
+    /// Who calls, and whether they may; then their body.
+    async fn authenticated(
+        &self,
+        peer: &Peer,
+        request: Request<Incoming>,
+        id: &RequestId,
+    ) -> Result<Response<Body>, Problem> {
+        let caller = match needed(request.method(), request.uri().path()) {
+            None => None,
+            Some(role) => {
+                let caller = self.access.caller(peer, request.headers())?;
+                authorise(&caller, role)?;
+                Some(caller)
+            }
+        };
+        let (mut parts, body) = request.into_parts();
+        let body = self.whole(body).await?;
+        parts.extensions.insert(id.clone());
+        if let Some(caller) = caller {
+            parts.extensions.insert(caller);
+        }
+        let request = Request::from_parts(parts, Body::from(body));
+        match self.router.clone().oneshot(request).await {
+            Ok(response) => Ok(response),
+            Err(never) => match never {},
+        }
+    }
+
+    /// The whole body, within its bound and time.
+    async fn whole(&self, body: Incoming) -> Result<Bytes, Problem> {
+        let max = u64::try_from(BODY_BYTES_MAX).unwrap_or(u64::MAX);
+        if body.size_hint().lower() > max {
+            return Err(too_long());
+        }
+        let collected = Limited::new(body, BODY_BYTES_MAX).collect();
+        match tokio::time::timeout(self.body_time, collected).await {
+            Ok(Ok(whole)) => Ok(whole.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_long()),
+            Ok(Err(_)) => {
+                let remedy = "send as many bytes as Content-Length says";
+                Err(refused(
+                    StatusCode::BAD_REQUEST,
+                    "the body ends early",
+                    remedy,
+                ))
+            }
+            Err(_) => {
+                let remedy = "send the body at once";
+                let status = StatusCode::REQUEST_TIMEOUT;
+                Err(refused(status, "the body did not arrive in time", remedy))
+            }
+        }
+    }
+}
+
+/// Refuses what HTTP allows and no client of ours needs.
+fn plain(request: &Request<Incoming>) -> Result<(), Problem> {
+    if request.version() != Version::HTTP_11 {
+        let status = StatusCode::HTTP_VERSION_NOT_SUPPORTED;
+        return Err(refused(
+            status,
+            "only HTTP/1.1 is spoken here",
+            "use HTTP/1.1",
+        ));
+    }
+    // Whoever stands in front of this service may take the length of a body from
+    // another header than we do (RFC 9112, 11.2). With one way to say it there
+    // is nothing to disagree on.
+    if request.headers().contains_key(header::TRANSFER_ENCODING) {
+        let what = "the body has no length said before it";
+        let remedy = "send Content-Length, and no Transfer-Encoding";
+        return Err(refused(StatusCode::LENGTH_REQUIRED, what, remedy));
+    }
+    if request.method() == Method::CONNECT || request.method() == Method::TRACE {
+        let status = StatusCode::METHOD_NOT_ALLOWED;
+        let what = "this is no proxy";
+        return Err(refused(
+            status,
+            what,
+            "ask for one of the paths that GET / lists",
+        ));
+    }
+    Ok(())
+}
+
+fn refused(status: StatusCode, what: &str, remedy: &str) -> Problem {
+    Problem::with_status(
+        status,
+        CallError::new(ErrorType::ValidationError, what, remedy),
+    )
+}
+
+fn too_long() -> Problem {
+    let what = format!("the body is longer than {BODY_BYTES_MAX} bytes");
+    refused(StatusCode::PAYLOAD_TOO_LARGE, &what, "send a shorter one")
+}
+
+fn broken() -> Problem {
+    let what = "the request failed inside the service";
+    let remedy = "the log says more, under the id of this request";
+    CallError::new(ErrorType::Unknown, what, remedy).into()
+}
+
+/// What pages of the listed origins may do; `None` where none are listed.
+fn cors(origins: &[String]) -> Option<CorsLayer> {
+    let origins = origins.iter().map(|origin| origin.trim_end_matches('/'));
+    let origins: Vec<_> = origins
+        .filter_map(|origin| HeaderValue::from_str(origin).ok())
+        .collect();
+    let exposed = [
+        X_REQUEST_ID.clone(),
+        header::RETRY_AFTER,
+        header::WWW_AUTHENTICATE,
+        HeaderName::from_static("mcp-session-id"),
+    ];
+    (!origins.is_empty()).then(|| {
+        CorsLayer::new()
+            .allow_origin(AllowOrigin::list(origins))
+            .allow_methods([Method::GET, Method::POST, Method::DELETE])
+            .allow_headers([
+                header::AUTHORIZATION,
+                header::CONTENT_TYPE,
+                header::ACCEPT,
+                X_REQUEST_ID.clone(),
+                HeaderName::from_static("last-event-id"),
+                HeaderName::from_static("mcp-protocol-version"),
+                HeaderName::from_static("mcp-session-id"),
+            ])
+            .expose_headers(exposed)
+            .max_age(PREFLIGHT_AGE)
+    })
+}
