@@ -12,6 +12,7 @@
 
 mod audit;
 mod commands;
+mod conformance;
 mod differential;
 mod injections;
 mod lifecycle;

@@ -16,6 +16,10 @@
 // Clients and servers first, what they stand on after them.
 pub mod python_client;
 
+pub mod node;
+
+pub mod served;
+
 pub mod stdio_client;
 
 pub mod executor_process;
@@ -59,4 +63,5 @@ pub use lab::Lab;
 pub use raw_peer::RawPeer;
 pub use responder::Responder;
 pub use running::{Ended, Running};
+pub use served::Served;
 pub use stdio_client::StdioClient;

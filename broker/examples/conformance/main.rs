@@ -2,7 +2,7 @@
 //! MCP conformance suite demands.
 //!
 //! ```text
-//! cargo run --package mantlet --example conformance
+//! cargo run --package mantlet --example conformance -- DIRECTORY
 //! ```
 //!
 //! What it is: stand-ins behind the product's own transport, so that the suite
@@ -10,9 +10,12 @@
 //! What it is not: part of the product, or a server of network tools. Of the
 //! Tasks extension it has nothing; the suite doesn't score that.
 //!
-//! Invariants: it listens on loopback alone, on a port that the kernel picks,
-//! and prints its URL on one line when it does; it uses no feature of a library
-//! that the product's build lacks, or the two would not be the same transport.
+//! DIRECTORY keeps its tokens, and the text of the first one as `admin-token`.
+//!
+//! Invariants: between socket and handler there is nothing but the product's
+//! code; it listens on loopback alone, on a port that the kernel picks and the
+//! log tells; it uses no feature of a library that the product's build lacks,
+//! or the two would not be the same transport.
 
 #![expect(
     deprecated,
@@ -32,25 +35,47 @@ mod resources;
 
 mod content;
 
-use std::io::Write as _;
-use std::net::Ipv4Addr;
+use std::error::Error;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use axum::Router;
+use broker::access::{LiveTokens, TokenFile, first_token};
+use broker::config::Settings;
+use broker::config::service::Listen;
+use broker::observe::logging;
+use broker::transport::Stop;
+use broker::transport::http::bind::{Bound, Place};
+use broker::transport::http::{self, Parts};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 
 use fixture::Fixture;
 
 #[tokio::main]
-async fn main() -> std::io::Result<()> {
-    let fixture = Fixture::new().map_err(std::io::Error::other)?;
-    let service = StreamableHttpService::new(
+async fn main() -> Result<(), Box<dyn Error>> {
+    let directory = std::env::args_os().nth(1);
+    let directory = PathBuf::from(directory.ok_or("usage: conformance DIRECTORY")?);
+    logging::start("info", "text");
+    let mut service = Settings::load(None, |_| None)?.service;
+    service.listen = Listen::Tcp {
+        host: "127.0.0.1".to_owned(),
+        port: 0,
+    };
+    let tokens = TokenFile::at(directory.join("tokens.toml"));
+    first_token::ensure(&tokens, &directory)?;
+    let fixture = Fixture::new()?;
+    let endpoint = StreamableHttpService::new(
         move || Ok(fixture.clone()),
         Arc::new(LocalSessionManager::default()),
-        StreamableHttpServerConfig::default(),
+        StreamableHttpServerConfig::default().disable_allowed_hosts(),
     );
-    let router = axum::Router::new().route_service("/mcp", service);
-    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    writeln!(std::io::stdout(), "http://{}/mcp", listener.local_addr()?)?;
-    axum::serve(listener, router).await
+    let parts = Parts {
+        router: Router::new().route_service("/mcp", endpoint),
+        tokens: LiveTokens::of(tokens),
+        tls: None,
+    };
+    let listener = Bound::bind(&Place::find(&service.listen)?, None)?.listen()?;
+    http::serve(listener, &service, parts, Stop::default()).await?;
+    Ok(())
 }
