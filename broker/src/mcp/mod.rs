@@ -21,10 +21,11 @@ mod words;
 
 use std::sync::Arc;
 
+use axum::http::request::Parts;
 use rmcp::ErrorData;
 use rmcp::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, ErrorCode,
+    CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, ErrorCode, Extensions,
     GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult, ListToolsResult,
     PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
 };
@@ -41,30 +42,44 @@ use prompts::Prompts;
 
 /// What a server needs to run calls: the pipeline, or a stand-in in tests.
 pub trait RunTool: Send + Sync + 'static {
-    /// Runs a call to its end; never fails otherwise than by its outcome.
+    /// Runs this caller's call to its end; never fails otherwise than by its outcome.
     fn run(
         &self,
         call: Call,
+        caller: &Caller,
         observer: Arc<dyn Observer>,
         cancel: CancellationToken,
     ) -> impl Future<Output = Outcome> + Send;
 }
 
-/// The pipeline for one caller.
-#[derive(Debug, Clone)]
-pub struct Calls {
-    engine: Engine,
-    caller: Caller,
-}
-
-impl RunTool for Calls {
+impl RunTool for Engine {
     fn run(
         &self,
         call: Call,
+        caller: &Caller,
         observer: Arc<dyn Observer>,
         cancel: CancellationToken,
     ) -> impl Future<Output = Outcome> + Send {
-        self.engine.run(call, &self.caller, observer, cancel)
+        Self::run(self, call, caller, observer, cancel)
+    }
+}
+
+/// Whom a server serves.
+#[derive(Debug, Clone)]
+pub enum Clients {
+    /// One caller, who has the connection to themselves.
+    One(Caller),
+    /// Whoever sent the HTTP request at hand.
+    Many,
+}
+
+impl Clients {
+    /// The caller of one request; `None` where HTTP didn't say, which must not be served.
+    fn caller(&self, extensions: &Extensions) -> Option<Caller> {
+        match self {
+            Self::One(caller) => Some(caller.clone()),
+            Self::Many => extensions.get::<Parts>()?.extensions.get().cloned(),
+        }
     }
 }
 
@@ -75,6 +90,7 @@ pub struct Server<E>(Arc<Inner<E>>);
 #[derive(Debug)]
 struct Inner<E> {
     engine: E,
+    clients: Clients,
     tools: Catalogue,
     prompts: Prompts,
     config: ServerConfig,
@@ -86,22 +102,22 @@ impl<E> Clone for Server<E> {
     }
 }
 
-impl Server<Calls> {
-    /// A server of the tools that the engine offers, for this caller.
-    pub fn new(engine: Engine, caller: Caller) -> Self {
+impl Server<Engine> {
+    /// A server of the tools that the engine offers.
+    pub fn new(engine: Engine, clients: Clients) -> Self {
         let handle = engine.clone();
         let profiles: Vec<&Profile> = handle.enabled().collect();
-        let calls = Calls { engine, caller };
-        Self::with(calls, &profiles, &handle.settings().scope)
+        Self::with(engine, clients, &profiles, &handle.settings().scope)
     }
 }
 
 impl<E: RunTool> Server<E> {
     /// A server for these tools.
-    pub fn with(engine: E, profiles: &[&Profile], scope: &Scope) -> Self {
+    pub fn with(engine: E, clients: Clients, profiles: &[&Profile], scope: &Scope) -> Self {
         let (tools, prompts) = (Catalogue::new(profiles, scope), Prompts::new(profiles));
         Self(Arc::new(Inner {
             engine,
+            clients,
             tools,
             prompts,
             config: config(profiles, scope),
@@ -119,6 +135,8 @@ impl<E: RunTool> Server<E> {
             .tools
             .get(name)
             .ok_or_else(|| self.0.tools.unknown(name))?;
+        let caller = self.0.clients.caller(&context.extensions);
+        let caller = caller.ok_or_else(|| ErrorData::internal_error("no caller", None))?;
         let fields = request.arguments.unwrap_or_default();
         let call = match Call::from_json(&tool.name, &fields) {
             Ok(call) => call,
@@ -134,7 +152,7 @@ impl<E: RunTool> Server<E> {
         let token = context.meta.get_progress_token();
         let (observer, forwarder) = progress::channel(&tool.name, token, &context.peer);
         let run = async {
-            let outcome = self.0.engine.run(call, observer, cancel).await;
+            let outcome = self.0.engine.run(call, &caller, observer, cancel).await;
             forwarder.stop();
             outcome
         };

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::outcome::{CallError, ErrorType, Resolved, RunFacts};
 use crate::pipeline::RunEvent;
+use crate::pipeline::caller::Surface;
 use guard::Guard;
 use output_schema::{ERROR_FIELDS, RESULT_FIELDS};
 
@@ -31,6 +32,7 @@ impl RunTool for Stub {
     async fn run(
         &self,
         call: Call,
+        _caller: &Caller,
         observer: Arc<dyn Observer>,
         cancel: CancellationToken,
     ) -> Outcome {
@@ -129,7 +131,12 @@ impl Client {
         let cancelled = Arc::clone(&stub.cancelled);
         let profiles = load::built_in().unwrap();
         let scope = Scope::new(&ScopeConfig::default()).unwrap();
-        let server = Server::with(stub, &profiles.iter().collect::<Vec<_>>(), &scope);
+        let server = Server::with(
+            stub,
+            Clients::One(Caller::local(Surface::Stdio)),
+            &profiles.iter().collect::<Vec<_>>(),
+            &scope,
+        );
         let (client, stream) = tokio::io::duplex(64 * 1024);
         tokio::spawn(async move {
             let running = serve_server(Guard::new(server), split(stream))

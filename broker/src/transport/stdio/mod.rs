@@ -14,8 +14,8 @@ use rmcp::service::{RoleServer, ServerInitializeError, Service, serve_server_wit
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Stop;
-use crate::mcp::Server;
 use crate::mcp::guard::Guard;
+use crate::mcp::{Clients, Server};
 use crate::pipeline::Engine;
 use crate::pipeline::caller::{Caller, Surface};
 
@@ -87,7 +87,7 @@ pub enum StdioError {
 /// that goes away is not an error.
 pub async fn serve(engine: Engine, stop: Stop) -> Result<(), StdioError> {
     let limits = Limits::for_calls(engine.settings().calls_max);
-    let service = Server::new(engine, Caller::local(Surface::Stdio));
+    let service = Server::new(engine, Clients::One(Caller::local(Surface::Stdio)));
     let handles = handles::open().map_err(StdioError::Streams)?;
     serve_streams(
         service,
