@@ -37,18 +37,15 @@ mod content;
 
 use std::error::Error;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use axum::Router;
 use broker::access::{LiveTokens, TokenFile, first_token};
 use broker::config::Settings;
 use broker::config::service::Listen;
 use broker::observe::logging;
 use broker::transport::Stop;
 use broker::transport::http::bind::{Bound, Place};
+use broker::transport::http::mcp::{McpEndpoint, McpLimits};
 use broker::transport::http::{self, Parts};
-use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
-use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 
 use fixture::Fixture;
 
@@ -65,17 +62,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let tokens = TokenFile::at(directory.join("tokens.toml"));
     first_token::ensure(&tokens, &directory)?;
     let fixture = Fixture::new()?;
-    let endpoint = StreamableHttpService::new(
-        move || Ok(fixture.clone()),
-        Arc::new(LocalSessionManager::default()),
-        StreamableHttpServerConfig::default().disable_allowed_hosts(),
-    );
+    let (limits, stop) = (McpLimits::default(), Stop::default());
+    let endpoint = McpEndpoint::new(move || fixture.clone(), limits, stop.cancel.clone());
     let parts = Parts {
-        router: Router::new().route_service("/mcp", endpoint),
+        router: endpoint.route(),
         tokens: LiveTokens::of(tokens),
         tls: None,
     };
     let listener = Bound::bind(&Place::find(&service.listen)?, None)?.listen()?;
-    http::serve(listener, &service, parts, Stop::default()).await?;
+    http::serve(listener, &service, parts, stop).await?;
     Ok(())
 }

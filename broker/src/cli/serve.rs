@@ -20,8 +20,10 @@ use super::{Exit, complain, token};
 use crate::access::{LiveTokens, TokenFile, first_token};
 use crate::config::Settings;
 use crate::identity;
+use crate::mcp::{Clients, Server};
 use crate::rest;
 use crate::transport::http::bind::{Bound, Place};
+use crate::transport::http::mcp::{McpEndpoint, McpLimits};
 use crate::transport::http::{self, tls};
 
 /// What `mantlet serve --help` adds.
@@ -135,11 +137,15 @@ async fn listen(ready: Ready, opened: Opened) -> Result<(), Exit> {
             return Err(exit);
         }
     };
+    let server = Server::new(engine.clone(), Clients::Many);
+    let limits = McpLimits::default();
+    let mcp = McpEndpoint::new(move || server.clone(), limits, stop.cancel.clone());
+    let rest = rest::router(rest::Service {
+        engine: engine.clone(),
+        cancel: stop.cancel.clone(),
+    });
     let parts = http::Parts {
-        router: rest::router(rest::Service {
-            engine: engine.clone(),
-            cancel: stop.cancel.clone(),
-        }),
+        router: rest.merge(mcp.route()),
         tokens: LiveTokens::of(file),
         tls: opened.tls,
     };

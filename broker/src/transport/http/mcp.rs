@@ -15,13 +15,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::body::Body;
 use axum::http::Request;
 use axum::response::Response;
+use axum::routing::any;
+use axum::{Extension, Router};
 use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio_util::sync::CancellationToken;
 
+use super::BODY_BYTES_MAX;
 use super::sessions::{ASKING, Asking, Sessions};
 use crate::outcome::{CallError, ErrorType};
 use crate::pipeline::caller::Caller;
+use crate::rest::problem::Problem;
 
 /// When a session may be free again, in seconds.
 const RETRY_AFTER_SEC: u64 = 5;
@@ -50,6 +54,15 @@ pub struct McpLimits {
     pub body_bytes_max: usize,
 }
 
+impl Default for McpLimits {
+    fn default() -> Self {
+        Self {
+            sessions_max: 256,
+            body_bytes_max: BODY_BYTES_MAX,
+        }
+    }
+}
+
 impl<S: ServerHandler + Send + 'static> McpEndpoint<S> {
     /// Serves what `server` makes; it is asked once for each session, and for
     /// each request without one. `stop` ends all of them.
@@ -73,6 +86,18 @@ impl<S: ServerHandler + Send + 'static> McpEndpoint<S> {
             sessions,
             config,
         ))
+    }
+
+    /// The route to it, for requests that the front has put their caller into.
+    pub fn route(self) -> Router {
+        let answer = move |Extension(caller): Extension<Caller>, request: Request<Body>| {
+            let endpoint = self.clone();
+            async move {
+                let answered = endpoint.serve(caller, request).await;
+                answered.map_err(Problem::from)
+            }
+        };
+        Router::new().route("/mcp", any(answer))
     }
 
     /// Answers one request of this caller.
