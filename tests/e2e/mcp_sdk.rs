@@ -1,5 +1,5 @@
 //! MCP as a client sees it: the official Python SDK, both release lines, both
-//! protocol eras.
+//! protocol eras, both transports; and the Inspector.
 //!
 //! What it is not: the traps that a well-behaved client never springs; those
 //! are in `stdio_traps`.
@@ -7,32 +7,51 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
-use harness::Lab;
-use harness::config;
 use harness::lab::Host;
 use harness::python_client::Sdk;
+use harness::{Lab, Served, config};
 use serde_json::{Value, json};
 
-/// The whole story: tools, a quick scan, progress, cancellation, a refusal.
-fn session(sdk: Sdk, mode: &str, protocol: &str) -> Result<()> {
+/// The server to talk to.
+#[derive(Clone, Copy)]
+enum Over {
+    /// One that the client starts.
+    Stdio,
+    /// One that listens.
+    Http,
+}
+
+const BOTH: [Over; 2] = [Over::Stdio, Over::Http];
+
+/// The whole story over each transport.
+fn sessions(sdk: Sdk, mode: &str, protocol: &str) -> Result<()> {
     let Some(lab) = Lab::start(&[Host::Web, Host::Tarpit])? else {
         return Ok(());
     };
+    for over in BOTH {
+        session(&lab, over, sdk, mode, protocol)?;
+    }
+    Ok(())
+}
+
+/// The whole story: tools, a quick scan, progress, cancellation, a refusal.
+fn session(lab: &Lab, over: Over, sdk: Sdk, mode: &str, protocol: &str) -> Result<()> {
     let text = config::embedded(&lab.binaries().executor, "");
     let config = lab.file("mantlet.toml", &text)?;
     let mantlet = lab.binaries().mantlet.to_str().context("a path")?;
     let config = config.to_str().context("a path")?;
-    let args = [
-        mode,
-        "10.66.0.10",
-        "10.66.0.66",
-        "--",
-        mantlet,
-        "--config",
-        config,
-        "stdio",
-    ];
-    let Some(report) = sdk.session(&lab, "session.py", &args)? else {
+    let mut args = vec![mode, "10.66.0.10", "10.66.0.66", "--"];
+    let served = match over {
+        Over::Stdio => None,
+        Over::Http => Some(Served::in_lab(lab)?),
+    };
+    let url = served.as_ref().map(Served::mcp);
+    match &url {
+        None => args.extend([mantlet, "--config", config, "stdio"]),
+        Some(url) => args.push(url),
+    }
+    let token = served.as_ref().map_or("", |served| &served.token);
+    let Some(report) = sdk.session(lab, "session.py", &args, token)? else {
         return Ok(());
     };
 
@@ -107,20 +126,20 @@ fn open_ports(structured: &Value) -> Result<BTreeSet<u64>> {
 
 #[test]
 fn sdk_2_speaks_the_stateless_era() -> Result<()> {
-    session(Sdk::Two, "2026-07-28", "2026-07-28")
+    sessions(Sdk::Two, "2026-07-28", "2026-07-28")
 }
 
 #[test]
 fn sdk_2_finds_the_newest_era_by_itself() -> Result<()> {
-    session(Sdk::Two, "auto", "2026-07-28")
+    sessions(Sdk::Two, "auto", "2026-07-28")
 }
 
 #[test]
 fn sdk_2_speaks_the_handshake_era() -> Result<()> {
-    session(Sdk::Two, "legacy", "2025-11-25")
+    sessions(Sdk::Two, "legacy", "2025-11-25")
 }
 
 #[test]
 fn sdk_1_speaks_the_handshake_era() -> Result<()> {
-    session(Sdk::One, "one", "2025-11-25")
+    sessions(Sdk::One, "one", "2025-11-25")
 }

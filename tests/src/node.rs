@@ -7,11 +7,13 @@
 //! test alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 
 use crate::Binaries;
 use crate::running::{Ended, run};
@@ -66,6 +68,7 @@ impl Node {
     ///
     /// When the suite doesn't end, or ends without a summary.
     pub fn conformance(&self, served: &Served, set: &str) -> Result<Report> {
+        let results = tempfile::tempdir()?;
         let suite = self
             .packages
             .join("@modelcontextprotocol/conformance/dist/index.js");
@@ -76,10 +79,25 @@ impl Node {
             .arg(suite)
             .args(["server", "--url", &served.mcp()])
             .args(["--requirements", set, "--timeout", SCENARIO_MS])
+            .arg("--output-dir")
+            .arg(results.path())
             .env("BEARER_ORIGIN", &served.origin)
             .env("BEARER_TOKEN", &served.token);
-        Report::read(run(&mut command, SET)?)
+        let mut report = Report::read(run(&mut command, SET)?)?;
+        report.read_failures(results.path())?;
+        Ok(report)
     }
+}
+
+/// One scenario's checks.
+#[derive(Debug)]
+pub struct Scenario {
+    /// How many passed.
+    pub passed: u32,
+    /// How many failed.
+    pub failed: u32,
+    /// Which failed, and why.
+    pub failures: BTreeMap<String, String>,
 }
 
 /// What the suite found.
@@ -87,8 +105,8 @@ impl Node {
 pub struct Report {
     /// How the suite ended, with all it printed.
     pub ended: Ended,
-    /// Of each scenario: checks passed, checks failed.
-    pub scenarios: BTreeMap<String, (u32, u32)>,
+    /// The scenarios by name.
+    pub scenarios: BTreeMap<String, Scenario>,
     /// Scenarios that the set lists and doesn't count.
     pub not_scored: BTreeSet<String>,
 }
@@ -106,7 +124,14 @@ impl Report {
             match words.as_slice() {
                 [name, passed, "passed,", failed, "failed"] => {
                     let name = name.trim_end_matches(':').to_owned();
-                    scenarios.insert(name, (passed.parse()?, failed.parse()?));
+                    let (passed, failed) = (passed.parse()?, failed.parse()?);
+                    let failures = BTreeMap::new();
+                    let scenario = Scenario {
+                        passed,
+                        failed,
+                        failures,
+                    };
+                    scenarios.insert(name, scenario);
                 }
                 [name, _reason] => {
                     not_scored.insert((*name).to_owned());
@@ -122,22 +147,45 @@ impl Report {
         })
     }
 
-    /// Scenarios that count, and the checks that passed in them.
-    #[must_use]
-    pub fn scored(&self) -> (usize, u32) {
-        let scored = || {
-            let all = self.scenarios.iter();
-            all.filter(|(name, _)| !self.not_scored.contains(*name))
-        };
-        (
-            scored().count(),
-            scored().map(|(_, (passed, _))| passed).sum(),
-        )
+    /// Reads which checks failed: a file of checks per scenario, in a directory
+    /// named after it and the time.
+    fn read_failures(&mut self, results: &Path) -> Result<()> {
+        for entry in fs::read_dir(results)? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            let name = name.with_context(|| path.display().to_string())?;
+            let checks = fs::read_to_string(path.join("checks.json"))?;
+            let checks: Vec<Value> = serde_json::from_str(&checks)?;
+            let ran = self.scenarios.iter_mut();
+            let mut ran =
+                ran.filter(|(scenario, _)| name.starts_with(&format!("server-{scenario}-2")));
+            let (_, scenario) = ran.next().with_context(|| name.to_owned())?;
+            for check in checks
+                .iter()
+                .filter(|check| text(check, "status") == "FAILURE")
+            {
+                let why = text(check, "errorMessage").to_owned();
+                scenario.failures.insert(text(check, "id").to_owned(), why);
+            }
+        }
+        Ok(())
     }
 
-    /// Whether a scenario ran, and every check of it passed.
+    /// Scenarios that count, and the checks that passed and failed in them.
     #[must_use]
-    pub fn passed(&self, name: &str) -> bool {
-        matches!(self.scenarios.get(name), Some((1.., 0)))
+    pub fn scored(&self) -> (usize, u32, u32) {
+        let all = self.scenarios.iter();
+        let scored = all.filter(|(name, _)| !self.not_scored.contains(*name));
+        scored.fold((0, 0, 0), |(count, passed, failed), (_, one)| {
+            (
+                count.saturating_add(1),
+                passed.saturating_add(one.passed),
+                failed.saturating_add(one.failed),
+            )
+        })
     }
+}
+
+fn text<'a>(check: &'a Value, key: &str) -> &'a str {
+    check.get(key).and_then(Value::as_str).unwrap_or_default()
 }

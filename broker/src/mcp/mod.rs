@@ -27,7 +27,7 @@ use rmcp::ServerHandler;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, ErrorCode, Extensions,
     GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult, ListToolsResult,
-    PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+    PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use sandbox_profiles::{Profile, Scope};
@@ -209,7 +209,7 @@ impl<E: RunTool> ServerHandler for Server<E> {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         const SERVED: &[&str] = &[
             "initialize",
@@ -218,7 +218,11 @@ impl<E: RunTool> ServerHandler for Server<E> {
             "prompts/get",
             "prompts/list",
         ];
-        if SERVED.contains(&request.method.as_str()) {
+        // The stateless era has no handshake, of whatever shape.
+        let version = context.meta.protocol_version();
+        let stateless = version.is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
+        let served = SERVED.contains(&request.method.as_str());
+        if served && !(stateless && request.method == "initialize") {
             let message = format!("the params of {} have the wrong shape", request.method);
             return Err(ErrorData::invalid_params(message, None));
         }
