@@ -15,6 +15,7 @@ mod commands;
 mod conformance;
 mod differential;
 mod injections;
+mod inspector;
 mod lifecycle;
 mod logs;
 mod mcp_sdk;
