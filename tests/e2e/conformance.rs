@@ -6,9 +6,9 @@
 //! What it is not: a list of what MCP demands; the suite has that.
 
 use anyhow::{Context as _, Result, ensure};
+use harness::http_service::Prepared;
 use harness::node::Node;
 use harness::stdio_client::{LEGACY, MODERN};
-use harness::{Binaries, Served};
 
 /// The extension's scenarios need tools that run as tasks; they don't count.
 const TASKS: &str = "tasks-";
@@ -19,9 +19,9 @@ fn fixture_passes(set: &str, scenarios: usize, checks: u32) -> Result<()> {
     let Some(node) = Node::find()? else {
         return Ok(());
     };
-    let served = Served::fixture(&Binaries::find()?)?;
-    let report = node.conformance(&served, set)?;
-    let output = || format!("{}\n{}", report.ended.stdout, served.log());
+    let service = Prepared::new()?.start_fixture()?;
+    let report = node.conformance(&service, set)?;
+    let output = || format!("{}\n{}", report.ended.stdout, service.log());
     ensure!(report.ended.code == 0, "{}", output());
     let scored = report.scored();
     ensure!(scored == (scenarios, checks, 0), "{scored:?}\n{}", output());
@@ -90,8 +90,8 @@ fn product_passes(set: &str) -> Result<()> {
     let Some(node) = Node::find()? else {
         return Ok(());
     };
-    let served = Served::mantlet(&Binaries::find()?)?;
-    let report = node.conformance(&served, set)?;
+    let service = Prepared::new()?.start("")?;
+    let report = node.conformance(&service, set)?;
     for (_, name, passed_min, excused) in OF_THE_PRODUCT.iter().filter(|row| row.0 == set) {
         let scenario = report.scenarios.get(*name);
         let scenario = scenario.with_context(|| format!("{name} did not run"))?;
@@ -99,7 +99,7 @@ fn product_passes(set: &str) -> Result<()> {
         ensure!(
             scenario.passed >= *passed_min && failures.all(|id| excused.contains(&id.as_str())),
             "{name}: {scenario:#?}\n{}",
-            served.log()
+            service.log()
         );
     }
     Ok(())

@@ -6,11 +6,12 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use harness::http_service::Prepared;
 use harness::identity::Identity;
 use harness::lab::Host;
 use harness::node::Node;
 use harness::running::run;
-use harness::{Lab, Served, config};
+use harness::{Lab, config};
 use serde_json::Value;
 
 /// Longest session: Node starts, the server starts, nmap scans a host.
@@ -72,10 +73,8 @@ fn the_inspector_lists_and_calls_over_http() -> Result<()> {
     let (Some(node), Some(lab)) = (Node::find()?, Lab::start(&[Host::Web])?) else {
         return Ok(());
     };
-    let served = Served::in_lab(&lab)?;
-    let (url, token) = (
-        served.mcp(),
-        format!("Authorization: Bearer {}", served.token),
-    );
+    let service = Prepared::inside(&lab)?.start("")?;
+    let url = format!("{}/mcp", service.url);
+    let token = format!("Authorization: Bearer {}", service.admin()?);
     lists_and_calls(&lab, &node, &["--server-url", &url, "--header", &token])
 }

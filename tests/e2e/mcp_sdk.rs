@@ -7,9 +7,10 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
+use harness::http_service::Prepared;
 use harness::lab::Host;
 use harness::python_client::Sdk;
-use harness::{Lab, Served, config};
+use harness::{HttpService, Lab, config};
 use serde_json::{Value, json};
 
 /// The server to talk to.
@@ -52,17 +53,23 @@ fn session(lab: &Lab, over: Over, sdk: Sdk, mode: &str, protocol: &str) -> Resul
     let mantlet = lab.binaries().mantlet.to_str().context("a path")?;
     let config = config.to_str().context("a path")?;
     let mut args = vec![mode, "10.66.0.10", "10.66.0.66", "--"];
-    let served = match over {
+    let service = match over {
         Over::Stdio => None,
-        Over::Http => Some(Served::in_lab(lab)?),
+        Over::Http => Some(Prepared::inside(lab)?.start("")?),
     };
-    let url = served.as_ref().map(Served::mcp);
+    let url = service
+        .as_ref()
+        .map(|service| format!("{}/mcp", service.url));
     match &url {
         None => args.extend([mantlet, "--config", config, "stdio"]),
         Some(url) => args.push(url),
     }
-    let token = served.as_ref().map_or("", |served| &served.token);
-    let Some(report) = sdk.session(lab, "session.py", &args, token)? else {
+    let token = service
+        .as_ref()
+        .map(HttpService::admin)
+        .transpose()?
+        .unwrap_or_default();
+    let Some(report) = sdk.session(lab, "session.py", &args, &token)? else {
         return Ok(());
     };
 

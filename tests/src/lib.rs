@@ -18,8 +18,6 @@ pub mod python_client;
 
 pub mod node;
 
-pub mod served;
-
 pub mod stdio_client;
 
 pub mod http_service;
@@ -66,5 +64,4 @@ pub use lab::Lab;
 pub use raw_peer::RawPeer;
 pub use responder::Responder;
 pub use running::{Ended, Running};
-pub use served::Served;
 pub use stdio_client::StdioClient;

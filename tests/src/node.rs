@@ -15,10 +15,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::Binaries;
 use crate::running::{Ended, run};
-use crate::served::Served;
 use crate::skip::skip;
+use crate::{Binaries, HttpService};
 
 /// Longest run of one requirement set; it takes about ten seconds.
 const SET: Duration = Duration::from_mins(4);
@@ -67,7 +66,7 @@ impl Node {
     /// # Errors
     ///
     /// When the suite doesn't end, or ends without a summary.
-    pub fn conformance(&self, served: &Served, set: &str) -> Result<Report> {
+    pub fn conformance(&self, service: &HttpService<'_>, set: &str) -> Result<Report> {
         let results = tempfile::tempdir()?;
         let suite = self
             .packages
@@ -77,12 +76,12 @@ impl Node {
         command
             .args(["--require", bearer])
             .arg(suite)
-            .args(["server", "--url", &served.mcp()])
+            .args(["server", "--url", &format!("{}/mcp", service.url)])
             .args(["--requirements", set, "--timeout", SCENARIO_MS])
             .arg("--output-dir")
             .arg(results.path())
-            .env("BEARER_ORIGIN", &served.origin)
-            .env("BEARER_TOKEN", &served.token);
+            .env("BEARER_ORIGIN", &service.url)
+            .env("BEARER_TOKEN", service.admin()?);
         let mut report = Report::read(run(&mut command, SET)?)?;
         report.read_failures(results.path())?;
         Ok(report)

@@ -53,7 +53,7 @@ use fixture::Fixture;
 async fn main() -> Result<(), Box<dyn Error>> {
     let directory = std::env::args_os().nth(1);
     let directory = PathBuf::from(directory.ok_or("usage: conformance DIRECTORY")?);
-    logging::start("info", "text");
+    logging::start("info", "auto");
     let mut service = Settings::load(None, |_| None)?.service;
     service.listen = Listen::Tcp {
         host: "127.0.0.1".to_owned(),

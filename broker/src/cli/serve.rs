@@ -137,9 +137,9 @@ async fn listen(ready: Ready, opened: Opened) -> Result<(), Exit> {
             return Err(exit);
         }
     };
-    let server = Server::new(engine.clone(), Clients::Many);
+    let tools = Server::new(engine.clone(), Clients::Many);
     let limits = McpLimits::default();
-    let mcp = McpEndpoint::new(move || server.clone(), limits, stop.cancel.clone());
+    let mcp = McpEndpoint::new(move || tools.clone(), limits, stop.cancel.clone());
     let rest = rest::router(rest::Service {
         engine: engine.clone(),
         cancel: stop.cancel.clone(),
