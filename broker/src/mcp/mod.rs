@@ -98,6 +98,7 @@ impl Server<Calls> {
     }
 
     /// As this one, for another caller. The lists are shared.
+    #[must_use]
     pub fn for_caller(&self, caller: Caller) -> Self {
         let engine = self.0.engine.engine.clone();
         let engine = Calls { engine, caller };

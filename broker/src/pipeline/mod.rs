@@ -101,6 +101,14 @@ struct Inner {
     audit: Option<AuditLog>,
 }
 
+/// What a call holds from its beginning to its end.
+#[derive(Clone, Copy)]
+struct Held<'a> {
+    policy: &'a Policy,
+    caller: &'a Caller,
+    began: Instant,
+}
+
 impl Engine {
     /// Puts the pipeline together.
     pub fn new(
@@ -191,7 +199,10 @@ impl Engine {
         started.retain(|known| known.strong_count() > 0);
         // The first one too: from now on it is not the policy's any more.
         for one in [&self.executor(), executor] {
-            started.push(Arc::downgrade(one));
+            let one = Arc::downgrade(one);
+            if !started.iter().any(|known| known.ptr_eq(&one)) {
+                started.push(one);
+            }
         }
     }
 
@@ -253,15 +264,12 @@ impl Engine {
         let span = tracing::info_span!(
             "run", run_id, correlation_id = %outcome.correlation_id, tool = %call.tool, %caller
         );
-        let steps = self.steps(
-            &policy,
-            &call,
+        let held = Held {
+            policy: &policy,
             caller,
             began,
-            observer.as_ref(),
-            &cancel,
-            &mut outcome,
-        );
+        };
+        let steps = self.steps(&call, held, observer.as_ref(), &cancel, &mut outcome);
         if let Err(error) = steps.instrument(span.clone()).await {
             // What went wrong after the look-up went wrong for that address.
             let error = match &outcome.resolved {
@@ -278,15 +286,18 @@ impl Engine {
 
     async fn steps(
         &self,
-        policy: &Policy,
         call: &Call,
-        caller: &Caller,
-        began: Instant,
+        held: Held<'_>,
         observer: &dyn Observer,
         cancel: &CancellationToken,
         outcome: &mut Outcome,
     ) -> Result<(), CallError> {
         let inner = &self.0;
+        let Held {
+            policy,
+            caller,
+            began,
+        } = held;
         let settings = policy.settings();
         let _under_way = policy.permits.call()?;
         let profile = admit::profile(policy, call)?;
