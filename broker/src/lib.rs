@@ -21,6 +21,7 @@ pub mod embedded;
 pub mod executor_client;
 pub mod private_dir;
 pub mod state_dir;
+pub mod tool_facts;
 pub mod access;
 
 pub mod outcome;

@@ -136,10 +136,7 @@ async fn listen(ready: Ready, opened: Opened) -> Result<(), Exit> {
         }
     };
     let parts = http::Parts {
-        router: rest::router(rest::Service {
-            engine: engine.clone(),
-            cancel: stop.cancel.clone(),
-        }),
+        router: rest::router(engine.clone(), stop.cancel.clone()),
         tokens: LiveTokens::of(file),
         tls: opened.tls,
     };

@@ -10,9 +10,9 @@
 //! asked for it, and none after the answer.
 
 pub mod guard;
+pub mod input_schema;
 
 mod catalogue;
-mod input_schema;
 mod output_schema;
 mod progress;
 mod prompts;
