@@ -22,7 +22,7 @@ can_venv() { python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info 
 demo_needs="cc:gcc nmap:nmap python3:python3"
 test_needs="$demo_needs c++:g++ make:make ping:iputils-ping traceroute:traceroute nginx:nginx-light sshd:openssh-server
   dnsmasq:dnsmasq-base ip:iproute2 nft:nftables setpriv:util-linux nsenter:util-linux strace:strace
-  tracepath:iputils-tracepath curl:curl dig:bind9-dnsutils openssl:openssl"
+  tracepath:iputils-tracepath curl:curl dig:bind9-dnsutils openssl:openssl prometheus:prometheus promtool:prometheus"
 
 case $purpose in
   demo) needs=$demo_needs; sdks="2" ;;

@@ -8,7 +8,7 @@
 
 use std::path::{Path, PathBuf};
 
-use protocol::event::{RefusalKind, Refused};
+use protocol::event::{Inventory, RefusalKind, Refused, Welcome};
 use sandbox_profiles::scope::ScopeConfig;
 use tokio::sync::Mutex;
 
@@ -16,6 +16,15 @@ use crate::config::ExecutorPlace;
 use crate::embedded::{Embedded, EmbeddedError, Watch};
 use crate::executor_client::{ClientError, Connection};
 use crate::outcome::{CallError, ErrorType};
+
+/// What an executor says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspected {
+    /// Its release, and the digests of what it enforces.
+    pub welcome: Welcome,
+    /// What it is and can do.
+    pub inventory: Inventory,
+}
 
 /// An executor.
 #[derive(Debug)]
@@ -100,6 +109,20 @@ impl Executor {
         };
         match opened {
             Ok(connection) => Ok(connection),
+            Err(error) => Err(self.worded(&error).await),
+        }
+    }
+
+    /// Asks it what it is and can do.
+    ///
+    /// # Errors
+    ///
+    /// As [`Executor::open`].
+    pub async fn inspect(&self) -> Result<Inspected, CallError> {
+        let connection = self.open().await?;
+        let welcome = connection.welcome().clone();
+        match connection.inspect().await {
+            Ok(inventory) => Ok(Inspected { welcome, inventory }),
             Err(error) => Err(self.worded(&error).await),
         }
     }

@@ -14,11 +14,13 @@ pub mod cli;
 pub mod transport;
 pub mod rest;
 pub mod mcp;
+pub mod probes;
 
 pub mod pipeline;
 pub mod executor;
 pub mod embedded;
 pub mod executor_client;
+pub mod store;
 pub mod private_dir;
 pub mod state_dir;
 pub mod tool_facts;

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::results::neutralise;
@@ -53,6 +53,28 @@ pub enum ErrorType {
 }
 
 impl ErrorType {
+    /// Every kind.
+    pub const ALL: [Self; 13] = [
+        Self::Timeout,
+        Self::NotFound,
+        Self::ValidationError,
+        Self::ExecutionError,
+        Self::ResourceExhausted,
+        Self::CircuitBreakerOpen,
+        Self::PermissionDenied,
+        Self::RateLimited,
+        Self::ToolDisabled,
+        Self::ExecutorUnavailable,
+        Self::SandboxUnavailable,
+        Self::Cancelled,
+        Self::Unknown,
+    ];
+
+    /// The kind of this name.
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
     /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -167,7 +189,7 @@ pub struct RunFacts {
 }
 
 /// A name with what it resolved to, for the result to say so.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Resolved {
     /// The name asked for, canonical.
     pub name: String,
@@ -286,6 +308,58 @@ impl Outcome {
         object
     }
 
+    /// The outcome that [`Outcome::to_json`] made this object of, without the
+    /// tool's own output; `None` where it is no such object.
+    pub fn from_json(object: &Value, target: String, summary: String) -> Option<Self> {
+        let text = |name: &str| object.get(name)?.as_str().map(str::to_owned);
+        let texts = |name: &str| serde_json::from_value(object.get(name)?.clone()).ok();
+        let flag = |name: &str| object.get(name).and_then(Value::as_bool).unwrap_or(false);
+        let returncode = object.get("returncode").and_then(Value::as_i64);
+        let mut metadata = object.get("metadata")?.as_object()?.clone();
+        let error = text("error_type").and_then(|kind| {
+            Some(CallError {
+                error_type: ErrorType::from_name(&kind)?,
+                message: text("message")?,
+                recovery_suggestion: text("recovery_suggestion")?,
+                timestamp: text("timestamp")?.parse().ok()?,
+                tool_name: text("tool_name")?,
+                target: text("target")?,
+                // Counters and facts stand in one object; they stay together.
+                metadata: metadata.clone(),
+            })
+        });
+        let notes = metadata.remove("notes");
+        let resolved = metadata.remove("resolved");
+        Some(Self {
+            run_id: text("run_id")?,
+            correlation_id: text("correlation_id")?,
+            tool: text("tool")?,
+            target,
+            argv: texts("argv")?,
+            targets: texts("targets")?,
+            notes: notes
+                .and_then(|notes| serde_json::from_value(notes).ok())
+                .unwrap_or_default(),
+            resolved: resolved.and_then(|resolved| serde_json::from_value(resolved).ok()),
+            started_at: text("started_at")?.parse().ok()?,
+            execution_time: object.get("execution_time")?.as_f64()?,
+            facts: RunFacts {
+                returncode: returncode.and_then(|code| i32::try_from(code).ok()),
+                timed_out: flag("timed_out"),
+                stdout: text("stdout")?,
+                stderr: text("stderr")?,
+                truncated_stdout: flag("truncated_stdout"),
+                truncated_stderr: flag("truncated_stderr"),
+                structured: object.get("structured")?.clone(),
+                summary,
+                sandbox: object.get("sandbox")?.clone(),
+                counters: metadata,
+                raw_stdout: Vec::new(),
+            },
+            error,
+        })
+    }
+
     /// Whether a tool was started at all.
     pub fn ran(&self) -> bool {
         !self.facts.sandbox.is_null()
@@ -295,6 +369,50 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_written_as_json_is_read_again() {
+        let error = |kind| {
+            let error = CallError::new(kind, "because", "do this").about("nmap", "10.0.0.1");
+            error
+                .with("rule", "ARG3")
+                .with("resolved", json!({"name": "n"}))
+        };
+        let errors = ErrorType::ALL.map(|kind| Some(error(kind)));
+        for error in errors.into_iter().chain([None]) {
+            let outcome = Outcome {
+                run_id: "r".into(),
+                correlation_id: "c".into(),
+                tool: "nmap".into(),
+                target: "10.0.0.1".into(),
+                argv: vec!["/usr/bin/nmap".into()],
+                targets: vec!["10.0.0.1".into()],
+                notes: vec!["-T4 was added".into()],
+                resolved: None,
+                started_at: Timestamp::now(),
+                execution_time: 0.25,
+                facts: RunFacts {
+                    returncode: Some(-1),
+                    timed_out: true,
+                    stdout: "out".into(),
+                    stderr: "err".into(),
+                    truncated_stdout: true,
+                    structured: json!({ "hosts": [] }),
+                    summary: "few words".into(),
+                    sandbox: json!({ "uid": 1 }),
+                    counters: Map::from_iter([("stdout_bytes".into(), json!(3))]),
+                    ..RunFacts::default()
+                },
+                error,
+            };
+            let object = outcome.to_json();
+            let read = Outcome::from_json(&object, "10.0.0.1".into(), "few words".into()).unwrap();
+            assert_eq!(read.to_json(), object);
+            assert_eq!(read.facts.summary, outcome.facts.summary);
+            assert_eq!(read.notes, outcome.notes);
+        }
+        assert!(Outcome::from_json(&json!({}), String::new(), String::new()).is_none());
+    }
 
     #[test]
     fn says_in_a_line_what_was_found_and_taken() {

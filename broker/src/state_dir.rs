@@ -71,14 +71,23 @@ pub enum StateDirError {
 pub fn prepare(lookup: impl Fn(&str) -> Option<String>) -> Result<PathBuf, StateDirError> {
     let root = geteuid().is_root();
     let path = config::state_directory(root, lookup).ok_or(StateDirError::Nowhere)?;
-    let owner = if root {
+    prepare_at(&path)?;
+    Ok(path)
+}
+
+/// As [`prepare`], for a directory that the configuration names.
+///
+/// # Errors
+///
+/// As [`prepare`].
+pub fn prepare_at(path: &Path) -> Result<(), StateDirError> {
+    let owner = if geteuid().is_root() {
         let (_, user) = identity::account()?;
         (user.uid.as_raw(), user.gid.as_raw())
     } else {
         (geteuid().as_raw(), nix::unistd::getegid().as_raw())
     };
-    hand_over(&path, owner)?;
-    Ok(path)
+    hand_over(path, owner)
 }
 
 fn hand_over(path: &Path, (uid, gid): (u32, u32)) -> Result<(), StateDirError> {

@@ -88,8 +88,12 @@ fn state(executor: &Executor, tool: &Tool) -> ToolState {
 
 /// Why a tool can't run at all, or empty.
 pub(crate) fn problem(executor: &Executor, tool: &Tool) -> String {
-    if let Err(error) = &tool.state {
-        return chain(error);
+    let changed = match &tool.state {
+        Ok(ready) => ready.program.check_unchanged(),
+        Err(error) => return chain(error),
+    };
+    if let Err(error) = changed {
+        return chain(&error);
     }
     let needs = tool.profile.needs.iter().map(|need| need.what);
     let mut unmet = needs.filter(|need| policy::met(executor, &tool.profile, *need).is_none());

@@ -18,7 +18,9 @@ fn session(sdk: Sdk, mode: &str, protocol: &str) -> Result<()> {
     let Some(lab) = Lab::start(&[Host::Web, Host::Tarpit])? else {
         return Ok(());
     };
-    let text = config::embedded(&lab.binaries().executor, "");
+    // The SDK hands on hardly any of the environment.
+    let store = format!("[store]\ndirectory = \"{}\"\n", lab.state().display());
+    let text = config::embedded(&lab.binaries().executor, &store);
     let config = lab.file("mantlet.toml", &text)?;
     let mantlet = lab.binaries().mantlet.to_str().context("a path")?;
     let config = config.to_str().context("a path")?;

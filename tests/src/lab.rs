@@ -240,7 +240,14 @@ impl Lab {
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command.env("TMPDIR", self.dir().join("tmp"));
+        command.env("STATE_DIRECTORY", self.state());
         command
+    }
+
+    /// Where the broker keeps its runs: this test's alone, gone with the lab.
+    #[must_use]
+    pub fn state(&self) -> std::path::PathBuf {
+        self.dir().join("state")
     }
 
     /// The argv that a call comes to, as `mantlet vet` renders it.

@@ -12,10 +12,10 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{Exit, complain, print};
-use crate::config::Settings;
 use crate::identity;
 use crate::observe::audit::chain::{Head, Key};
 use crate::observe::audit::verify::{self, FAULTS_MAX, Report};
+use crate::pipeline::reading;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -66,8 +66,10 @@ fn check(config: Option<&Path>, args: &VerifyArgs) -> Result<Exit, Exit> {
         complain(&error.to_string());
         Exit::Usage
     };
-    let settings =
-        Settings::load(config, |name| std::env::var(name).ok()).map_err(|error| usage(&error))?;
+    let settings = reading::settings(config).map_err(|faults| {
+        faults.lines().for_each(|fault| complain(&fault));
+        Exit::Usage
+    })?;
     let named = args.file.as_ref().or(settings.audit_file.as_ref());
     let path = named.ok_or_else(|| usage(&"no log is configured (audit.file); name a file"))?;
     // Opened before privileges are given up: the caller's rights count.

@@ -6,18 +6,18 @@
 //!
 //! Invariants: it ends with 0 only if nothing is wrong and both sides agree.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use clap::Args;
 use protocol::event::Inventory;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::sides::Sides;
 use super::start::{Logs, Ready, ready, runtime};
 use super::{Exit, complain, print};
-use crate::config::keys::{KEYS, Kind, Preset};
-use crate::config::{Layers, Source};
+use crate::config::effective;
+use crate::config::example::example;
+use crate::pipeline::effective::tools;
 
 /// Arguments of `mantlet check`.
 #[derive(Debug, Args)]
@@ -60,26 +60,26 @@ fn check(config: Option<&Path>, args: &CheckArgs) -> Result<Exit, Exit> {
     let ready = ready(config, Logs::Person)?;
     let file = ready.settings.file.as_ref();
     let file = file.map(|file| file.display().to_string());
-    let values = values(&ready.settings.layers);
+    let rows = effective::rows(&ready.settings);
+    let tools = tools(&ready.settings, &ready.profiles, &|_| false);
+    let values = effective::object(&ready.settings);
+    let warnings = ready.warnings.clone();
     let (profiles, scope) = (ready.profiles.clone(), ready.settings.scope.clone());
     let errors = ready.profile_errors.clone();
     let answer = ask(ready)?;
     let sides = Sides::new(&scope, &profiles, answer.inventory.as_ref().ok());
     let names: Vec<_> = profiles.iter().map(|profile| &profile.name).collect();
     if args.json {
-        let values: serde_json::Map<_, _> = values
-            .into_iter()
-            .map(|(path, value, source)| (path, json!({"value": value, "source": source})))
-            .collect();
         let executor = json!({ "mode": answer.mode, "same_profiles": answer.same_profiles,
             "same_scope": answer.same_scope, "error": answer.inventory.as_ref().err() });
-        let all = json!({ "file": file, "values": Value::Object(values), "profiles": names,
-            "profile_errors": errors, "executor": executor, "sides": sides.json() });
+        let all = json!({ "file": file, "values": values, "tools": tools, "profiles": names,
+            "profile_errors": errors, "warnings": warnings, "executor": executor, "sides": sides.json() });
         print(&format!("{all:#}\n"));
     } else {
         let file = file.as_deref().unwrap_or("none; built-in values");
         let mut text = format!("file      {file}\n");
-        for (path, value, source) in values {
+        for (path, row) in rows {
+            let (value, source) = (row.value, row.source);
             text.push_str(&format!("{path:<30} {value}  ({source})\n"));
         }
         let names: Vec<_> = names.iter().map(|name| name.as_str()).collect();
@@ -87,7 +87,7 @@ fn check(config: Option<&Path>, args: &CheckArgs) -> Result<Exit, Exit> {
         text.push_str(&format!("executor  {}\n", verdict(&answer)));
         text.push_str(&sides.text());
         print(&text);
-        for error in &errors {
+        for error in errors.iter().chain(&warnings) {
             complain(error);
         }
     }
@@ -96,21 +96,6 @@ fn check(config: Option<&Path>, args: &CheckArgs) -> Result<Exit, Exit> {
     } else {
         Exit::Failed
     })
-}
-
-/// Each key with its value and who set it; the tools' own scopes last.
-fn values(layers: &Layers) -> Vec<(String, String, String)> {
-    let general = layers
-        .iter()
-        .map(|(key, set, source)| (key.path.to_owned(), set.to_string(), source.to_string()));
-    let own = layers.tool_scopes().iter().flat_map(|(tool, values)| {
-        values.iter().map(move |(path, set)| {
-            let name = path.strip_prefix("security.").unwrap_or(path);
-            let path = format!("security.tools.{tool}.{name}");
-            (path, set.to_string(), Source::File.to_string())
-        })
-    });
-    general.chain(own).collect()
 }
 
 fn verdict(answer: &Answer) -> String {
@@ -147,15 +132,11 @@ fn ask(ready: Ready) -> Result<Answer, Exit> {
             same_scope: false,
             inventory: Err(String::new()),
         };
-        answer.inventory = match executor.open().await {
-            Ok(connection) => {
-                let welcome = connection.welcome();
-                answer.same_profiles = welcome.profiles_digest == profiles;
-                answer.same_scope = welcome.scope_digest == scope;
-                match connection.inspect().await {
-                    Ok(inventory) => Ok(inventory),
-                    Err(error) => Err(executor.worded(&error).await.message),
-                }
+        answer.inventory = match executor.inspect().await {
+            Ok(inspected) => {
+                answer.same_profiles = inspected.welcome.profiles_digest == profiles;
+                answer.same_scope = inspected.welcome.scope_digest == scope;
+                Ok(inspected.inventory)
             }
             Err(error) => Err(error.message),
         };
@@ -164,78 +145,4 @@ fn ask(ready: Ready) -> Result<Answer, Exit> {
     });
     runtime.shutdown_background();
     answer
-}
-
-/// A configuration file with every key, its meaning and its default.
-pub fn example() -> String {
-    let mut text =
-        String::from("# Mantlet's configuration. Every key is shown with its default.\n");
-    let mut table = "";
-    for key in KEYS {
-        let (name, entry) = key.path.split_once('.').unwrap_or(("", key.path));
-        if name != table {
-            text.push_str(&format!("\n[{name}]\n"));
-            table = name;
-        }
-        for line in key.meaning.lines() {
-            text.push_str(&format!("# {line}\n"));
-        }
-        let accepts = match key.kind {
-            Kind::Integer { min, max } => format!("{min} to {max}"),
-            Kind::Choice(words) => words.join(", "),
-            Kind::Flag | Kind::Text | Kind::List => String::new(),
-        };
-        let variable = key.variable.map(|name| format!("environment: {name}"));
-        let remarks: Vec<_> = [Some(accepts), variable].into_iter().flatten().collect();
-        let remarks = remarks.iter().filter(|remark| !remark.is_empty()).cloned();
-        let remarks = remarks.collect::<Vec<_>>().join("; ");
-        if !remarks.is_empty() {
-            text.push_str(&format!("# ({remarks})\n"));
-        }
-        let value = match key.preset {
-            Preset::Flag(flag) => flag.to_string(),
-            Preset::Integer(number) => number.to_string(),
-            Preset::Text(text) => format!("{text:?}"),
-            Preset::List(items) => format!("{items:?}"),
-        };
-        let written = writeln!(text, "{entry} = {value}");
-        debug_assert!(written.is_ok(), "a String takes all that is written to it");
-    }
-    text.push_str(OWN_SCOPE);
-    text
-}
-
-/// How a tool gets a scope of its own.
-const OWN_SCOPE: &str = "
-# A tool can have a scope of its own: any key of [security] given here holds for it in
-# place of the general one; the denied lists add to the general ones.
-# [security.tools.nmap]
-# allowed_networks = [\"10.66.0.0/24\"]
-# allowed_ports = [\"22\", \"80\", \"443\", \"8000-8100\"]
-# allow_intrusive = false
-";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_printed_example_is_a_configuration_that_changes_nothing() {
-        let mut layers = Layers::built_in();
-        layers
-            .lay_file(Path::new("example.toml"), &example())
-            .unwrap();
-        let own: Vec<&str> = OWN_SCOPE
-            .lines()
-            .filter_map(|line| line.strip_prefix("# "))
-            .filter(|line| line.contains('=') || line.starts_with('['))
-            .collect();
-        let own = own.join("\n");
-        let read = Layers::built_in().lay_file(Path::new("own.toml"), &own);
-        assert!(read.is_ok(), "{read:?}");
-        let built_in = Layers::built_in();
-        for ((key, value, _), (_, expected, _)) in layers.iter().zip(built_in.iter()) {
-            assert_eq!(value, expected, "{}", key.path);
-        }
-    }
 }

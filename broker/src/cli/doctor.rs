@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::start::{Logs, Ready, ready, runtime};
 use super::{Exit, JsonFlag, print};
+use crate::executor::Inspected;
 use crate::identity;
 
 /// How a finding bears on the product.
@@ -133,9 +134,8 @@ async fn ask(ready: Ready, findings: &mut Vec<Finding>) -> Result<(), Exit> {
     let (profiles, scope) = (ready.profiles.digest(), ready.settings.scope.digest());
     let engine = ready.engine()?;
     let executor = engine.executor();
-    let inventory = match executor.open().await {
-        Ok(connection) => {
-            let welcome = connection.welcome().clone();
+    match executor.inspect().await {
+        Ok(Inspected { welcome, inventory }) => {
             let same = welcome.profiles_digest == profiles && welcome.scope_digest == scope;
             findings.push(Finding::good(format!(
                 "{} executor {} answers at {}",
@@ -151,15 +151,8 @@ async fn ask(ready: Ready, findings: &mut Vec<Finding>) -> Result<(), Exit> {
                      restart the executor";
                 Finding::limited(what, remedy)
             });
-            match connection.inspect().await {
-                Ok(inventory) => Ok(inventory),
-                Err(error) => Err(executor.worded(&error).await),
-            }
+            tell(&inventory, engine.policy().profiles(), findings);
         }
-        Err(error) => Err(error),
-    };
-    match inventory {
-        Ok(inventory) => tell(&inventory, engine.profiles(), findings),
         Err(error) => findings.push(Finding::broken(error.message, error.recovery_suggestion)),
     }
     engine.stop().await;

@@ -64,13 +64,14 @@ fn run(config: Option<&Path>, args: RunArgs) -> Result<Exit, Exit> {
     let ready = ready(config, Logs::Person)?;
     let runtime = runtime()?;
     let outcome: Result<Outcome, Exit> = runtime.block_on(async {
-        let engine = ready.audited_engine()?;
+        // What it comes to is shown here; nobody can ask for it later.
+        let engine = ready.audited_engine(None)?;
         let mut call = Call::new(&args.tool, &args.target);
         call.arguments = Arguments::Tokens(args.call.args);
         call.template = args.call.template;
         call.timeout_sec = args.timeout;
         // Whoever stops a run from a terminal or a script doesn't want it finished.
-        let cancel = on_signals(engine.settings().shutdown_grace).drain;
+        let cancel = on_signals(engine.policy().settings().shutdown_grace).drain;
         let caller = Caller::local(Surface::Terminal);
         let bar = Arc::new(Bar::new(&args.tool, &args.target));
         let outcome = engine.run(call, &caller, bar.clone(), cancel).await;

@@ -20,8 +20,11 @@ use super::{Exit, complain, token};
 use crate::access::{LiveTokens, TokenFile, first_token};
 use crate::config::Settings;
 use crate::identity;
+use crate::mcp::{Clients, Server};
+use crate::probes;
 use crate::rest;
 use crate::transport::http::bind::{Bound, Place};
+use crate::transport::http::mcp::McpEndpoint;
 use crate::transport::http::{self, tls};
 
 /// What `mantlet serve --help` adds.
@@ -43,6 +46,8 @@ struct Opened {
     tls: Option<Arc<ServerConfig>>,
     /// Where things are kept; `None` where the configuration names other places.
     state: Option<PathBuf>,
+    /// Where runs are kept; `None` means in memory.
+    runs: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -71,6 +76,7 @@ fn open(settings: &Settings) -> Result<Opened, Exit> {
     let tls = service.tls.as_ref().map(tls::load).transpose();
     let tls = tls.map_err(|error| usage(&error))?;
     let state = token::state(settings)?;
+    let runs = start::store_directory(settings)?;
     let place = Place::find(&service.listen).map_err(|error| usage(&error))?;
     if place.reaches_others() {
         is_guarded(settings, state.as_deref(), &place)?;
@@ -86,7 +92,12 @@ fn open(settings: &Settings) -> Result<Opened, Exit> {
         complain(&with_cause(&error));
         Exit::Failed
     })?;
-    Ok(Opened { bound, tls, state })
+    Ok(Opened {
+        bound,
+        tls,
+        state,
+        runs,
+    })
 }
 
 /// ACC2: nobody listens openly by accident.
@@ -120,10 +131,9 @@ async fn listen(ready: Ready, opened: Opened) -> Result<(), Exit> {
     let file = token::file(&settings, opened.state.as_deref())?;
     let certificates = settings.service.asks_for_certificates();
     first(&file, opened.state.as_deref(), certificates)?;
-    let engine = ready.audited_engine()?;
-    let stop = start::on_service_signals(settings.shutdown_grace, || {
-        tracing::info!("SIGHUP: this service goes on as it is");
-    });
+    let engine = ready.audited_engine(opened.runs.as_deref())?;
+    let reload = start::reload_on_hangup(engine.clone());
+    let stop = start::on_service_signals(settings.shutdown_grace, reload);
     let listener = opened.bound.listen().map_err(|error| {
         complain(&format!("can't listen: {error}"));
         Exit::Failed
@@ -135,12 +145,27 @@ async fn listen(ready: Ready, opened: Opened) -> Result<(), Exit> {
             return Err(exit);
         }
     };
+    // Its lists are made once, for all sessions and requests.
+    let server = Server::new(engine.clone(), Clients::Many, stop.drain.clone());
+    let sessions_max = settings.service.sessions_max;
+    let mcp = McpEndpoint::new(move || server.clone(), sessions_max, &stop);
+    let service = rest::Service {
+        health: probes::start(&engine, "http", Vec::new()),
+        engine: engine.clone(),
+        drain: stop.drain.clone(),
+        cancel: stop.cancel.clone(),
+    };
     let parts = http::Parts {
-        router: rest::router(engine.clone(), stop.cancel.clone()),
+        router: rest::router(service, mcp.route()),
         tokens: LiveTokens::of(file),
         tls: opened.tls,
     };
+    let cut = stop.cancel.clone();
     let served = http::serve(listener, &settings.service, parts, stop).await;
+    // Runs that nobody waits for may end too.
+    if served.is_ok() {
+        engine.runs().drain(&cut).await;
+    }
     engine.stop().await;
     served.map_err(|error| {
         complain(&with_cause(&error));

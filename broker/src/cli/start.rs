@@ -7,19 +7,22 @@
 //! (as whoever started us), give up privileges, then everything else.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sandbox_profiles::ProfileSet;
-use sandbox_profiles::load::{self, OwnerRule};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::{Exit, complain};
+use crate::config::service::StorePlace;
 use crate::config::{ExecutorPlace, Settings};
 use crate::executor::Executor;
 use crate::observe::audit::chain::{Key, policy_digest};
 use crate::observe::audit::{AuditError, AuditLog};
-use crate::pipeline::{Engine, admit};
+use crate::pipeline::caller::{Caller, Surface};
+use crate::pipeline::{Engine, reading};
+use crate::store::Store;
 use crate::transport::Stop;
 use crate::{identity, observe, state_dir, transport};
 
@@ -32,6 +35,8 @@ pub struct Ready {
     pub profiles: ProfileSet,
     /// What is wrong with those that did not.
     pub profile_errors: Vec<String>,
+    /// What may be a mistake, and is none that keeps anything from working.
+    pub warnings: Vec<String>,
 }
 
 /// Who the logs are for.
@@ -74,6 +79,41 @@ pub fn state_directory() -> Result<PathBuf, Exit> {
     })
 }
 
+/// As [`ready`], for what keeps runs: gives the directory of the run store too;
+/// `None` means in memory.
+///
+/// # Errors
+///
+/// The exit to end with; the reason has been printed.
+pub fn ready_to_run(config: Option<&Path>) -> Result<(Ready, Option<PathBuf>), Exit> {
+    ready_after(config, Logs::Service, store_directory)
+}
+
+/// The run store's directory, made; only before privileges are given up.
+///
+/// # Errors
+///
+/// The exit to end with; the reason has been printed.
+pub fn store_directory(settings: &Settings) -> Result<Option<PathBuf>, Exit> {
+    let lookup = |name: &str| std::env::var(name).ok();
+    let made = match &settings.store.place {
+        StorePlace::Memory => return Ok(None),
+        StorePlace::State => state_dir::prepare(lookup),
+        StorePlace::Directory(path) => state_dir::prepare_at(path).map(|()| path.clone()),
+    };
+    made.map(Some).map_err(|error| {
+        complain_of_store(&with_cause(&error));
+        Exit::Unavailable
+    })
+}
+
+fn complain_of_store(why: &str) {
+    complain(&format!(
+        "runs can't be kept: {why}; mend that, or name another directory as store.directory \
+         (none: in memory only)"
+    ));
+}
+
 /// As [`ready`], with a step that needs the rights of whoever started us.
 ///
 /// # Errors
@@ -84,8 +124,8 @@ pub fn ready_after<T>(
     logs: Logs,
     first: impl FnOnce(&Settings) -> Result<T, Exit>,
 ) -> Result<(Ready, T), Exit> {
-    let settings = Settings::load(config, |name| std::env::var(name).ok()).map_err(|error| {
-        complain(&with_cause(&error));
+    let settings = reading::settings(config).map_err(|faults| {
+        faults.lines().for_each(|fault| complain(&fault));
         Exit::Usage
     })?;
     let set_by_person = std::env::var_os("LOG_LEVEL").is_some();
@@ -106,30 +146,28 @@ pub fn ready_after<T>(
             "started as root; root was given up for this account"
         );
     }
-    // The broker's copy only decides early: the executor checks ownership of its own.
-    let loaded = load::installed(&settings.profiles, OwnerRule::Unchecked);
-    let mut profile_errors: Vec<_> = loaded.errors.iter().map(ToString::to_string).collect();
-    let scope = loaded.profiles.check_scope(&settings.scope);
-    let scope = scope.map_err(|error| {
-        let place = settings.file.as_ref().map(|file| file.display());
-        let place = place.map_or_else(String::new, |file| format!("{file}: "));
-        format!("{place}security.{error}")
-    });
-    if let Err(error) = scope.and_then(|()| admit::known(&settings, &loaded.profiles)) {
+    let found = reading::profiles(&settings);
+    let mut profile_errors = found.profile_errors;
+    if !found.misnamed.is_empty() {
         // A profile that didn't load may be the one that is meant.
         if profile_errors.is_empty() {
-            complain(&error);
+            found.misnamed.iter().for_each(|error| complain(error));
             return Err(Exit::Usage);
         }
-        profile_errors.push(error);
+        profile_errors.extend(found.misnamed);
+    }
+    let warnings = reading::warnings();
+    for warning in &warnings {
+        tracing::warn!("{warning}");
     }
     for error in &profile_errors {
         tracing::error!("{error}");
     }
     let ready = Ready {
         settings,
-        profiles: loaded.profiles,
+        profiles: found.profiles,
         profile_errors,
+        warnings,
     };
     Ok((ready, made))
 }
@@ -141,16 +179,16 @@ impl Ready {
     ///
     /// The exit to end with; the reason has been printed.
     pub fn engine(self) -> Result<Engine, Exit> {
-        self.build(None)
+        self.build(None, Store::none())
     }
 
     /// As [`Ready::engine`], for calls that the audit log, if one is configured,
-    /// has to know of.
+    /// has to know of, and whose runs are kept in `directory`, or else in memory.
     ///
     /// # Errors
     ///
     /// The exit to end with; the reason has been printed.
-    pub fn audited_engine(self) -> Result<Engine, Exit> {
+    pub fn audited_engine(self, directory: Option<&Path>) -> Result<Engine, Exit> {
         if self.settings.audit_file.is_none() && self.settings.audit_key_file.is_some() {
             // Whoever sets a key wants a log.
             complain(
@@ -162,7 +200,11 @@ impl Ready {
             complain(&format!("the audit log can't be used: {error}"));
             Exit::Unavailable
         })?;
-        self.build(audit)
+        let store = Store::open(&self.settings.store, directory).map_err(|error| {
+            complain_of_store(&error.to_string());
+            Exit::Unavailable
+        })?;
+        self.build(audit, store)
     }
 
     fn audit_log(&self) -> Result<Option<AuditLog>, AuditError> {
@@ -176,7 +218,7 @@ impl Ready {
         AuditLog::open(file, key, policy).map(Some)
     }
 
-    fn build(self, audit: Option<AuditLog>) -> Result<Engine, Exit> {
+    fn build(self, audit: Option<AuditLog>, store: Store) -> Result<Engine, Exit> {
         let settings = self.settings;
         let place = &settings.executor;
         let started = Executor::start(place, &settings.scope_config, &settings.profiles);
@@ -187,7 +229,7 @@ impl Ready {
         if matches!(settings.executor, ExecutorPlace::Embedded(_)) {
             tracing::debug!(socket = %executor.socket().display(), "embedded executor started");
         }
-        Ok(Engine::new(settings, self.profiles, executor, audit))
+        Ok(Engine::new(settings, self.profiles, executor, audit, store))
     }
 }
 
@@ -263,14 +305,40 @@ fn on_these(kinds: &[SignalKind], grace: Duration) -> Stop {
     stop
 }
 
+/// Something that reloads the engine's configuration, one reload after another,
+/// each time it is called; calls that come meanwhile are taken together. What is
+/// wrong goes to the log. Needs a tokio runtime.
+pub fn reload_on_hangup(engine: Engine) -> impl Fn() + Send + 'static {
+    let told = Arc::new(Notify::new());
+    let asked = Arc::clone(&told);
+    tokio::spawn(async move {
+        let caller = Caller::local(Surface::Signal);
+        loop {
+            told.notified().await;
+            if let Err(refused) = engine.reload(&caller).await {
+                tracing::error!("the configuration can't be used; nothing was changed");
+                for fault in &refused.faults {
+                    tracing::error!("{fault}");
+                }
+            }
+        }
+    });
+    move || asked.notify_one()
+}
+
 /// `mantlet stdio`.
 pub fn stdio(config: Option<&Path>) -> Exit {
-    let served = ready(config, Logs::Service).and_then(|ready| {
+    let served = ready_to_run(config).and_then(|(ready, directory)| {
         let runtime = runtime()?;
         let exit = runtime.block_on(async {
-            let engine = ready.audited_engine()?;
-            let stop = on_signals(engine.settings().shutdown_grace);
+            let engine = ready.audited_engine(directory.as_deref())?;
+            let stop = on_signals(engine.policy().settings().shutdown_grace);
+            let (drain, cut) = (stop.drain.clone(), stop.cancel.clone());
             let served = transport::stdio::serve(engine.clone(), stop).await;
+            // Runs that nobody waits for may end too; but not where the client is just gone.
+            if drain.is_cancelled() {
+                engine.runs().drain(&cut).await;
+            }
             engine.stop().await;
             served.map_err(|error| {
                 complain(&with_cause(&error));

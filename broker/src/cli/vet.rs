@@ -10,6 +10,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use sandbox_profiles::vet::Arguments;
@@ -21,7 +22,9 @@ use crate::executor::Executor;
 use crate::outcome::{CallError, ErrorType};
 use crate::pipeline::Engine;
 use crate::pipeline::call::Call;
+use crate::pipeline::policy::Policy;
 use crate::pipeline::vet::Vetted;
+use crate::store::Store;
 
 /// Longest line of a file of calls, in bytes.
 const LINE_BYTES_MAX: u64 = 64 * 1024;
@@ -76,6 +79,7 @@ fn vet(config: Option<&Path>, args: VetArgs) -> Result<Exit, Exit> {
     let calls = args.calls.as_deref().map(open).transpose()?;
     let engine = offline(ready(config, Logs::Person)?);
     let judge = Judge {
+        policy: engine.policy(),
         engine,
         runtime: args.resolve.then(runtime).transpose()?,
     };
@@ -105,7 +109,8 @@ fn vet(config: Option<&Path>, args: VetArgs) -> Result<Exit, Exit> {
 
 /// An engine whose executor is never asked.
 fn offline(ready: Ready) -> Engine {
-    Engine::new(ready.settings, ready.profiles, Executor::none(), None)
+    let (executor, store) = (Executor::none(), Store::none());
+    Engine::new(ready.settings, ready.profiles, executor, None, store)
 }
 
 fn open(path: &Path) -> Result<Box<dyn Read>, Exit> {
@@ -123,6 +128,7 @@ fn open(path: &Path) -> Result<Box<dyn Read>, Exit> {
 
 struct Judge {
     engine: Engine,
+    policy: Arc<Policy>,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
@@ -138,8 +144,8 @@ impl Drop for Judge {
 impl Judge {
     fn judge(&self, call: &Call) -> Result<Vetted<'_>, CallError> {
         match &self.runtime {
-            Some(runtime) => runtime.block_on(self.engine.vet_resolved(call)),
-            None => self.engine.vet(call),
+            Some(runtime) => runtime.block_on(self.engine.vet_resolved(&self.policy, call)),
+            None => self.policy.vet(call),
         }
     }
 

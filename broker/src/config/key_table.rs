@@ -110,6 +110,16 @@ pub const KEYS: &[Key] = &[
         "Connections open at once; more are closed.",
     ),
     key(
+        "server.max_sessions",
+        None,
+        Kind::Integer {
+            min: 1,
+            max: 65_536,
+        },
+        Preset::Integer(1024),
+        "MCP sessions open at once; a silent one makes room for a new one.",
+    ),
+    key(
         "server.request_timeout",
         None,
         Kind::Integer { min: 1, max: 120 },

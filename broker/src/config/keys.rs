@@ -56,6 +56,25 @@ pub struct Key {
 
 pub use super::key_table::KEYS;
 
+/// Keys, and tables with a dot at their end, that are taken anew while mantlet runs.
+const RELOADED: &[&str] = &[
+    "server.max_calls",
+    "server.inline_time",
+    "security.",
+    "tool.",
+    "rate_limit.",
+    "circuit_breaker.",
+];
+
+impl Key {
+    /// Whether a change takes effect by a reload; others do at the next start.
+    pub fn reloads(&self) -> bool {
+        RELOADED.iter().any(|known| {
+            *known == self.path || known.ends_with('.') && self.path.starts_with(known)
+        })
+    }
+}
+
 /// The key of that path.
 pub fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == path)

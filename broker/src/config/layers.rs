@@ -5,88 +5,24 @@
 //! What it is not: a typed view; that is [`super::Settings`].
 //!
 //! Invariants: unknown keys and values out of range are errors, never ignored
-//! and never clamped; [`Layers`] has a value for each key of [`KEYS`].
+//! and never clamped, and all of them are told; [`Layers`] has a value for each
+//! key of [`KEYS`].
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sandbox_profiles::nearest::nearest;
-use sandbox_profiles::scope::ScopeError;
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
+use super::faults::{ConfigError, Faults};
 use super::keys::{KEYS, Key, find, is_table};
+use super::source::Source;
 use super::tool_scopes::{self, ToolScopes};
 use super::values::{Set, accepts, admit, from_preset, from_text, from_toml};
+use crate::results::neutralise;
 
-/// Who set a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// Nobody.
-    BuiltIn,
-    /// The configuration file.
-    File,
-    /// This environment variable.
-    Variable(&'static str),
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BuiltIn => f.write_str("built-in"),
-            Self::File => f.write_str("file"),
-            Self::Variable(name) => write!(f, "environment {name}"),
-        }
-    }
-}
-
-/// Why a configuration can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file can't be read.
-    #[error("{}: can't be read; name another with --config or MCP_CONFIG_FILE", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The file is no TOML, or a key of it is unknown, mistyped or out of range.
-    #[error("{}:{line}: {what}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Its line, from 1.
-        line: usize,
-        /// Key, reason and remedy.
-        what: String,
-    },
-    /// A variable is mistyped or out of range.
-    #[error("environment variable {name}: {what}")]
-    Variable {
-        /// Its name.
-        name: &'static str,
-        /// Reason and remedy.
-        what: String,
-    },
-    /// Values that don't go together.
-    #[error("{place}: {what}")]
-    Conflict {
-        /// The file, or `environment` where none was read.
-        place: String,
-        /// The keys, and what is missing.
-        what: String,
-    },
-    /// The values don't make a scope.
-    #[error("{place}: security.{fault}")]
-    Scope {
-        /// The file, or `environment` where none was read.
-        place: String,
-        /// Key, reason and remedy; shown whole, so not also a cause.
-        fault: ScopeError,
-    },
-}
+/// Most characters of a variable's value that are repeated.
+const SHOWN_CHARS_MAX: usize = 64;
 
 /// All keys with the values in effect.
 #[derive(Debug, Clone)]
@@ -110,40 +46,65 @@ impl Layers {
     ///
     /// # Errors
     ///
-    /// The first key that is unknown, mistyped or out of range.
-    pub fn lay_file(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
-        let fail = |offset: usize, what: String| ConfigError::File {
-            path: path.to_owned(),
-            line: line_of(text, offset),
-            what,
+    /// Every key that is unknown, mistyped or out of range; what is wrong with the
+    /// TOML, where it is none. The other keys have been laid.
+    pub fn lay_file(&mut self, path: &Path, text: &str) -> Result<(), Faults> {
+        let mut faults = Vec::new();
+        let mut fail = |offset: usize, what: String| {
+            faults.push(ConfigError::File {
+                path: path.to_owned(),
+                line: line_of(text, offset),
+                what,
+            });
         };
-        let document = DeTable::parse(text).map_err(|error| {
-            let offset = error.span().map_or(0, |span| span.start);
-            fail(offset, error.message().to_owned())
-        })?;
-        for (table, entries) in document.get_ref() {
+        match DeTable::parse(text) {
+            Ok(document) => self.lay_tables(document.get_ref(), text, &mut fail),
+            Err(error) => {
+                let offset = error.span().map_or(0, |span| span.start);
+                fail(offset, error.message().to_owned());
+            }
+        }
+        Faults::none_or(faults)
+    }
+
+    fn lay_tables(
+        &mut self,
+        document: &DeTable<'_>,
+        text: &str,
+        fail: &mut dyn FnMut(usize, String),
+    ) {
+        for (table, entries) in in_order(document) {
             let (at, table) = (table.span().start, table.get_ref().as_ref());
             let entries = entries.get_ref().as_table().filter(|_| is_table(table));
-            let tables = KEYS
-                .iter()
-                .filter_map(|key| Some(key.path.split_once('.')?.0));
-            let entries = entries.ok_or_else(|| fail(at, unknown(table, tables)))?;
-            for (name, value) in entries {
+            let Some(entries) = entries else {
+                let tables = KEYS
+                    .iter()
+                    .filter_map(|key| Some(key.path.split_once('.')?.0));
+                fail(at, unknown(table, tables));
+                continue;
+            };
+            for (name, value) in in_order(entries) {
                 let (at, name) = (name.span().start, name.get_ref().as_ref());
                 let dotted = format!("{table}.{name}");
                 if dotted == tool_scopes::TABLE {
-                    self.tool_scopes = tool_scopes::read(at, value.get_ref())
-                        .map_err(|(at, what)| fail(at, what))?;
+                    let line = |at: usize| line_of(text, at);
+                    self.tool_scopes = tool_scopes::read(at, value.get_ref(), &line, fail);
                     continue;
                 }
-                let key = find(&dotted)
-                    .ok_or_else(|| fail(at, unknown(&dotted, KEYS.iter().map(|key| key.path))))?;
-                let set = from_toml(value.get_ref())
-                    .and_then(|set| admit(key.kind, set))
-                    .ok_or_else(|| fail(at, format!("{dotted} takes {}", accepts(key.kind))))?;
-                self.values.insert(key.path, (set, Source::File));
+                let line = line_of(text, at);
+                match self.lay(&dotted, value.get_ref(), line) {
+                    Ok(()) => {}
+                    Err(what) => fail(at, what),
+                }
             }
         }
+    }
+
+    fn lay(&mut self, dotted: &str, value: &DeValue<'_>, line: usize) -> Result<(), String> {
+        let key = find(dotted).ok_or_else(|| unknown(dotted, KEYS.iter().map(|key| key.path)))?;
+        let set = from_toml(value).and_then(|set| admit(key.kind, set));
+        let set = set.ok_or_else(|| format!("{dotted} takes {}", accepts(key.kind)))?;
+        self.values.insert(key.path, (set, Source::File { line }));
         Ok(())
     }
 
@@ -151,23 +112,41 @@ impl Layers {
     ///
     /// # Errors
     ///
-    /// The first variable that is mistyped or out of range.
+    /// Every variable that is mistyped or out of range. The others have been laid.
     pub fn lay_environment(
         &mut self,
         lookup: impl Fn(&str) -> Option<String>,
-    ) -> Result<(), ConfigError> {
+    ) -> Result<(), Faults> {
+        let mut faults = Vec::new();
         for key in KEYS {
             let Some((name, text)) = key.variable.and_then(|name| Some((name, lookup(name)?)))
             else {
                 continue;
             };
-            let set = from_text(key.kind, text.trim()).ok_or_else(|| {
-                let what = format!("{text:?} is not {}", accepts(key.kind));
-                ConfigError::Variable { name, what }
-            })?;
-            self.values.insert(key.path, (set, Source::Variable(name)));
+            match from_text(key.kind, text.trim()) {
+                Some(set) => {
+                    self.values.insert(key.path, (set, Source::Variable(name)));
+                }
+                None => {
+                    let shown = neutralise::line(&text, SHOWN_CHARS_MAX);
+                    let what = format!("{shown:?} is not {} ({})", accepts(key.kind), key.path);
+                    faults.push(ConfigError::Variable { name, what });
+                }
+            }
         }
-        Ok(())
+        Faults::none_or(faults)
+    }
+
+    /// These, but with the values of `before` for each key that isn't taken anew
+    /// while mantlet runs.
+    pub(super) fn keeping(&self, before: &Self) -> Self {
+        let mut kept = self.clone();
+        for key in KEYS.iter().filter(|key| !key.reloads()) {
+            if let Some(value) = before.values.get(key.path) {
+                kept.values.insert(key.path, value.clone());
+            }
+        }
+        kept
     }
 
     /// Each key with its value and who set it, in the table's order.
@@ -206,6 +185,18 @@ fn unknown(given: &str, known: impl Iterator<Item = &'static str>) -> String {
     }
 }
 
+/// The entries of a table in the order of the file, so that faults are too.
+fn in_order<'t, 'i>(
+    table: &'t DeTable<'i>,
+) -> Vec<(
+    &'t toml::Spanned<std::borrow::Cow<'i, str>>,
+    &'t toml::Spanned<DeValue<'i>>,
+)> {
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(name, _)| name.span().start);
+    entries
+}
+
 fn line_of(text: &str, offset: usize) -> usize {
     let before = text.get(..offset).unwrap_or(text);
     before.matches('\n').count().saturating_add(1)
@@ -235,7 +226,7 @@ mod tests {
         );
         assert_eq!(
             value("security.max_network_size"),
-            (Set::Integer(16), Source::File)
+            (Set::Integer(16), Source::File { line: 3 })
         );
         assert_eq!(
             value("tool.default_timeout"),
@@ -290,6 +281,42 @@ mod tests {
                 .to_string();
             assert!(error.starts_with(expected), "{why}: {error}");
         }
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once_in_the_order_of_the_file() {
+        let text = "[tool]\ndefault_timeout = 0\nfrobnicate = 1\n\n[sceurity]\nx = 1\n[security]\n\
+            max_network_size = 1.5\nallow_intrusive = true\n[security.tools.nmap]\n\
+            allowed_port = []\nmax_port_ranges = \"3\"\n[logging]\nlevel = \"loud\"\n";
+        let mut layers = Layers::built_in();
+        let faults = layers.lay_file(Path::new("c.toml"), text).unwrap_err();
+        let lines: Vec<String> = faults.lines().collect();
+        let expected = [
+            "c.toml:2: tool.default_timeout takes",
+            "c.toml:3: unknown key tool.frobnicate",
+            "c.toml:5: unknown key sceurity; did you mean security?",
+            "c.toml:8: security.max_network_size takes a whole number",
+            "c.toml:11: unknown key security.tools.nmap.allowed_port;",
+            "c.toml:12: security.tools.nmap.max_port_ranges takes",
+            "c.toml:14: logging.level takes one of",
+        ];
+        assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+        for (line, expected) in lines.iter().zip(expected) {
+            assert!(line.starts_with(expected), "{line}");
+        }
+        assert!(
+            layers.was_set("security.allow_intrusive"),
+            "the good ones hold"
+        );
+        let lookup = |asked: &str| match asked {
+            "LOG_LEVEL" => Some("loud".to_owned()),
+            "MCP_DEFAULT_TIMEOUT_SEC" => Some("soon\u{1b}[2J".to_owned()),
+            _ => None,
+        };
+        let faults = Layers::built_in().lay_environment(lookup).unwrap_err();
+        let lines: Vec<String> = faults.lines().collect();
+        assert_eq!(lines.len(), 2, "{lines:#?}");
+        assert!(lines.iter().all(|line| !line.contains('\u{1b}')));
     }
 
     #[test]

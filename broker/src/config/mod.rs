@@ -5,15 +5,21 @@
 //! What it is not: the executor's configuration; that is its own root-owned
 //! file, which the broker can't widen.
 //!
-//! Invariants: settings are read once at start-up; a configuration with any
-//! error is refused whole.
+//! Invariants: settings don't change, others take their place; a configuration
+//! with any error is refused whole, and all of its errors are told.
 
 pub mod keys;
 mod key_table;
+pub mod faults;
+pub mod source;
 pub mod layers;
+mod scope;
 pub mod service;
 pub mod tool_scopes;
 pub mod values;
+pub mod environment;
+pub mod effective;
+pub mod example;
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -21,7 +27,9 @@ use std::time::Duration;
 
 use sandbox_profiles::scope::{Scope, ScopeConfig};
 
-pub use layers::{ConfigError, Layers, Source};
+pub use faults::{ConfigError, Faults};
+pub use layers::Layers;
+pub use source::Source;
 pub use values::Set;
 
 /// Where the executor is.
@@ -93,6 +101,8 @@ pub struct Settings {
     pub layers: Layers,
     /// The file that was read, if there is one.
     pub file: Option<PathBuf>,
+    /// The file that was named on the command line.
+    pub named: Option<PathBuf>,
 }
 
 impl Settings {
@@ -100,46 +110,54 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// Names the file, line and key, or the variable, that can't be used.
+    /// Names each file, line and key, and each variable, that can't be used.
     pub fn load(
         named: Option<&Path>,
         lookup: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, ConfigError> {
+    ) -> Result<Self, Faults> {
         let mut layers = Layers::built_in();
         let file = named.map(Path::to_owned).or_else(|| find_file(&lookup));
+        let mut faults = Vec::new();
         if let Some(path) = &file {
-            let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
-                path: path.clone(),
-                source,
-            })?;
-            layers.lay_file(path, &text)?;
+            match std::fs::read_to_string(path) {
+                Ok(text) => faults.extend(faults_of(layers.lay_file(path, &text))),
+                Err(source) => faults.push(ConfigError::Read {
+                    path: path.clone(),
+                    source,
+                }),
+            }
         }
-        layers.lay_environment(lookup)?;
-        Self::from_layers(layers, file)
+        faults.extend(faults_of(layers.lay_environment(lookup)));
+        let config = scope::config(&layers);
+        let scope = scope::parsed(&layers, &config, file.as_deref());
+        faults.extend(faults_of(scope.map(drop)));
+        // A key that couldn't be read may be the one that another needs.
+        Faults::none_or(faults)?;
+        Self::from_layers(layers, file, named.map(Path::to_owned))
     }
 
-    fn from_layers(layers: Layers, file: Option<PathBuf>) -> Result<Self, ConfigError> {
-        let scope_config = ScopeConfig {
-            allowed_networks: list(&layers, "security.allowed_networks"),
-            denied_networks: list(&layers, "security.denied_networks"),
-            allowed_suffixes: list(&layers, "security.allowed_suffixes"),
-            allowed_ports: list(&layers, "security.allowed_ports"),
-            denied_ports: list(&layers, "security.denied_ports"),
-            tools: tool_scopes::configs(layers.tool_scopes()),
-            allow_intrusive: matches!(
-                layers.get("security.allow_intrusive"),
-                Some(Set::Flag(true))
-            ),
-            max_network_size: bounded(&layers, "security.max_network_size"),
-            max_port_ranges: bounded(&layers, "security.max_port_ranges"),
-        };
+    /// These settings as far as they are taken anew while mantlet runs; for the
+    /// other keys, `before` holds until the next start.
+    ///
+    /// # Errors
+    ///
+    /// Where the two don't go together.
+    pub fn keeping(&self, before: &Self) -> Result<Self, Faults> {
+        let layers = self.layers.keeping(&before.layers);
+        Self::from_layers(layers, self.file.clone(), self.named.clone())
+    }
+
+    fn from_layers(
+        layers: Layers,
+        file: Option<PathBuf>,
+        named: Option<PathBuf>,
+    ) -> Result<Self, Faults> {
+        let scope_config = scope::config(&layers);
+        let scope = scope::parsed(&layers, &scope_config, file.as_deref())?;
         let place = file.as_ref().map(|file| file.display().to_string());
         let place = place.unwrap_or_else(|| "environment".to_owned());
-        let service = service::service(&layers).map_err(|what| {
-            let place = place.clone();
-            ConfigError::Conflict { place, what }
-        })?;
-        let misplaced = |fault| ConfigError::Scope { place, fault };
+        let service =
+            service::service(&layers).map_err(|what| ConfigError::Conflict { place, what })?;
         let binary = text(&layers, "executor.binary");
         let executor = if text(&layers, "executor.mode") == "system" {
             ExecutorPlace::System(text(&layers, "executor.socket").into())
@@ -149,7 +167,7 @@ impl Settings {
         Ok(Self {
             shutdown_grace: seconds(&layers, "server.shutdown_grace_period"),
             calls_max: bounded(&layers, "server.max_calls"),
-            scope: Scope::new(&scope_config).map_err(misplaced)?,
+            scope,
             scope_config,
             timeout: layers
                 .was_set("tool.default_timeout")
@@ -186,8 +204,13 @@ impl Settings {
             audit_key_file: path(&layers, "audit.key_file"),
             layers,
             file,
+            named,
         })
     }
+}
+
+fn faults_of(read: Result<(), Faults>) -> Vec<ConfigError> {
+    read.map_or_else(Faults::into_vec, |()| Vec::new())
 }
 
 /// Where a broker keeps what outlives it: what systemd gave it, else the system's
@@ -318,9 +341,59 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("c.toml");
         std::fs::write(&path, "[security]\nallowed_networks = [\"10.0.0.0/99\"]\n").unwrap();
+        let faults = Settings::load(Some(&path), |_| None).unwrap_err();
+        assert!(
+            faults
+                .to_string()
+                .contains("c.toml:2: security.allowed_networks")
+        );
+    }
+
+    #[test]
+    fn everything_wrong_in_file_scope_and_environment_is_told_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.toml");
+        let text = "[security]\nallowed_networks = [\"10.0.0.0/99\", \"10.0.0.0/8\", \"lab\"]\n\
+            denied_ports = [\"70000\"]\n[security.tools.nmap]\nallowed_suffixes = [\"LAB\"]\n\
+            [tool]\ndefault_timeou = 5\n";
+        std::fs::write(&path, text).unwrap();
+        let lookup = |name: &str| (name == "MCP_SERVER_PORT").then(|| "http".to_owned());
+        let faults = Settings::load(Some(&path), lookup).unwrap_err();
+        let expected = [
+            "c.toml:7: unknown key tool.default_timeou",
+            "environment variable MCP_SERVER_PORT",
+            "c.toml:2: security.allowed_networks: \"10.0.0.0/99\"",
+            "c.toml:2: security.allowed_networks: \"lab\"",
+            "c.toml:3: security.denied_ports: \"70000\"",
+            "c.toml:5: security.tools.nmap.allowed_suffixes: \"LAB\"",
+        ];
+        let lines: Vec<String> = faults.lines().collect();
+        assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+        for (line, expected) in lines.iter().zip(expected) {
+            assert!(line.contains(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn keys_that_need_a_restart_keep_their_values_and_sources() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.toml");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            Settings::load(Some(&path), |_| None).unwrap()
+        };
+        let before = read("[server]\nport = 1\n[tool]\ndefault_timeout = 5\n");
+        let next = read("\n[server]\nport = 2\nmax_calls = 3\n[tool]\ndefault_timeout = 6\n");
+        let kept = next.keeping(&before).unwrap();
+        assert_eq!(kept.timeout, Some(Duration::from_secs(6)));
+        assert_eq!(kept.calls_max, 3);
         assert!(matches!(
-            Settings::load(Some(&path), |_| None),
-            Err(ConfigError::Scope { .. })
+            kept.service.listen,
+            service::Listen::Tcp { port: 1, .. }
         ));
+        assert_eq!(
+            kept.layers.source("server.port"),
+            Some(&Source::File { line: 2 })
+        );
     }
 }

@@ -53,6 +53,8 @@ pub struct Service {
     pub allowed_origins: Vec<String>,
     /// Connections at once.
     pub connections_max: usize,
+    /// MCP sessions at once.
+    pub sessions_max: usize,
     /// How long a request's head, and then its body, may take to arrive.
     pub request_timeout: Duration,
     /// How long MCP waits for a run before it answers with a handle.
@@ -142,6 +144,7 @@ pub(super) fn service(layers: &Layers) -> Result<Service, String> {
         allowed_hosts: list(layers, "server.allowed_hosts"),
         allowed_origins: list(layers, "server.allowed_origins"),
         connections_max: bounded(layers, "server.max_connections"),
+        sessions_max: bounded(layers, "server.max_sessions"),
         request_timeout: seconds(layers, "server.request_timeout"),
         inline_time: seconds(layers, "server.inline_time"),
         tokens_file: path(layers, "access.tokens_file"),

@@ -10,57 +10,65 @@ use std::collections::BTreeMap;
 
 use sandbox_profiles::nearest::nearest;
 use sandbox_profiles::scope::{SCOPE_KEYS, ToolScopeConfig};
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
 use super::keys::{Key, find};
+use super::source::Source;
 use super::values::{Set, accepts, admit, from_toml};
 
 /// Where the tables stand.
 pub(super) const TABLE: &str = "security.tools";
 
-/// Values by tool and general key (`security.allowed_ports`, …).
-pub type ToolScopes = BTreeMap<String, BTreeMap<&'static str, Set>>;
+/// Values by tool and general key (`security.allowed_ports`, …), each with its line.
+pub type ToolScopes = BTreeMap<String, BTreeMap<&'static str, (Set, Source)>>;
 
-/// Reads all tables.
-///
-/// # Errors
-///
-/// The offset and the reason of the first key that is unknown, mistyped or out of
-/// range.
-pub(super) fn read(at: usize, value: &DeValue<'_>) -> Result<ToolScopes, (usize, String)> {
-    let no_table = |at, path: &str| (at, format!("{path} takes a table"));
-    let tools = value.as_table().ok_or_else(|| no_table(at, TABLE))?;
+/// Reads all tables, and tells `fail` the offset and the reason of each key that is
+/// unknown, mistyped or out of range. `line` is the line of an offset.
+pub(super) fn read(
+    at: usize,
+    value: &DeValue<'_>,
+    line: &dyn Fn(usize) -> usize,
+    fail: &mut dyn FnMut(usize, String),
+) -> ToolScopes {
     let mut scopes = ToolScopes::new();
+    let Some(tools) = value.as_table() else {
+        fail(at, format!("{TABLE} takes a table"));
+        return scopes;
+    };
     for (tool, table) in tools {
         let (at, tool) = (tool.span().start, tool.get_ref().as_ref());
         let path = format!("{TABLE}.{tool}");
-        let table = table.get_ref().as_table();
-        let table = table.ok_or_else(|| no_table(at, &path))?;
-        scopes.insert(tool.to_owned(), read_one(&path, table)?);
+        let Some(table) = table.get_ref().as_table() else {
+            fail(at, format!("{path} takes a table"));
+            continue;
+        };
+        let mut values = BTreeMap::new();
+        for (name, value) in table {
+            let at = name.span().start;
+            match read_one(&path, name.get_ref().as_ref(), value.get_ref()) {
+                Ok((key, set)) => {
+                    let line = line(at);
+                    values.insert(key, (set, Source::File { line }));
+                }
+                Err(what) => fail(at, what),
+            }
+        }
+        scopes.insert(tool.to_owned(), values);
     }
-    Ok(scopes)
+    scopes
 }
 
-fn read_one(
-    path: &str,
-    table: &DeTable<'_>,
-) -> Result<BTreeMap<&'static str, Set>, (usize, String)> {
-    let mut values = BTreeMap::new();
-    for (name, value) in table {
-        let (at, name) = (name.span().start, name.get_ref().as_ref());
-        let key = general(name).ok_or_else(|| {
-            let hint = match nearest(name, SCOPE_KEYS.iter().copied()) {
-                Some(near) => format!("did you mean {path}.{near}?"),
-                None => format!("known are {}", SCOPE_KEYS.join(", ")),
-            };
-            (at, format!("unknown key {path}.{name}; {hint}"))
-        })?;
-        let set = from_toml(value.get_ref())
-            .and_then(|set| admit(key.kind, set))
-            .ok_or_else(|| (at, format!("{path}.{name} takes {}", accepts(key.kind))))?;
-        values.insert(key.path, set);
-    }
-    Ok(values)
+fn read_one(path: &str, name: &str, value: &DeValue<'_>) -> Result<(&'static str, Set), String> {
+    let key = general(name).ok_or_else(|| {
+        let hint = match nearest(name, SCOPE_KEYS.iter().copied()) {
+            Some(near) => format!("did you mean {path}.{near}?"),
+            None => format!("known are {}", SCOPE_KEYS.join(", ")),
+        };
+        format!("unknown key {path}.{name}; {hint}")
+    })?;
+    let set = from_toml(value).and_then(|set| admit(key.kind, set));
+    let set = set.ok_or_else(|| format!("{path}.{name} takes {}", accepts(key.kind)))?;
+    Ok((key.path, set))
 }
 
 /// The general key of the scope that has this name.
@@ -71,17 +79,17 @@ fn general(name: &str) -> Option<&'static Key> {
 
 /// The tables as the scope's own configuration has them.
 pub(super) fn configs(scopes: &ToolScopes) -> BTreeMap<String, ToolScopeConfig> {
-    let config =
-        |(tool, values): (&String, &BTreeMap<&'static str, Set>)| (tool.clone(), config(values));
+    let config = |(tool, values): (&String, &BTreeMap<_, _>)| (tool.clone(), config(values));
     scopes.iter().map(config).collect()
 }
 
-fn config(values: &BTreeMap<&'static str, Set>) -> ToolScopeConfig {
-    let list = |path: &str| match values.get(path) {
+fn config(values: &BTreeMap<&'static str, (Set, Source)>) -> ToolScopeConfig {
+    let get = |path: &str| values.get(path).map(|(set, _)| set);
+    let list = |path: &str| match get(path) {
         Some(Set::List(items)) => Some(items.clone()),
         Some(Set::Flag(_) | Set::Integer(_) | Set::Text(_)) | None => None,
     };
-    let number = |path: &str| match values.get(path) {
+    let number = |path: &str| match get(path) {
         Some(Set::Integer(number)) => u32::try_from(*number).ok(),
         Some(Set::Flag(_) | Set::Text(_) | Set::List(_)) | None => None,
     };
@@ -91,7 +99,7 @@ fn config(values: &BTreeMap<&'static str, Set>) -> ToolScopeConfig {
         allowed_suffixes: list("security.allowed_suffixes"),
         allowed_ports: list("security.allowed_ports"),
         denied_ports: list("security.denied_ports"),
-        allow_intrusive: match values.get("security.allow_intrusive") {
+        allow_intrusive: match get("security.allow_intrusive") {
             Some(Set::Flag(flag)) => Some(*flag),
             Some(Set::Integer(_) | Set::Text(_) | Set::List(_)) | None => None,
         },

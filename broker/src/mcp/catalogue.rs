@@ -1,6 +1,6 @@
 //! The tools that a client is shown.
 //!
-//! What it is: one MCP tool per profile, made once.
+//! What it is: one MCP tool per profile, and those that ask for runs, made once.
 //! What it is not: the tools' rules; profile and scope are, and vetting reads
 //! those again for every call.
 //!
@@ -16,7 +16,7 @@ use sandbox_profiles::{Profile, Scope};
 use serde_json::json;
 
 use super::words::{self, listed};
-use super::{input_schema, output_schema};
+use super::{input_schema, output_schema, run_tools};
 
 /// All tools of a server.
 #[derive(Debug)]
@@ -24,12 +24,22 @@ pub(super) struct Catalogue(Vec<Tool>);
 
 impl Catalogue {
     pub(super) fn new(profiles: &[&Profile], scope: &Scope) -> Self {
-        Self(
-            profiles
-                .iter()
-                .map(|profile| tool(profile, scope))
-                .collect(),
-        )
+        let taken = |profile: &&&Profile| {
+            let taken = run_tools::is_one(&profile.name);
+            if taken {
+                let tool = profile.name.as_str();
+                tracing::error!(
+                    tool,
+                    "the name is taken by a tool of Mantlet's own; not offered"
+                );
+            }
+            !taken
+        };
+        let own = profiles
+            .iter()
+            .filter(taken)
+            .map(|profile| tool(profile, scope));
+        Self(own.chain(run_tools::list()).collect())
     }
 
     pub(super) fn list(&self) -> Vec<Tool> {

@@ -11,6 +11,7 @@ use rmcp::model::JsonObject;
 use sandbox_profiles::Profile;
 use serde_json::{Value, json};
 
+use super::run_tools;
 use crate::results::{self, Format};
 
 /// The fields that every result has.
@@ -46,12 +47,16 @@ pub(super) const ERROR_FIELDS: &[&str] = &[
     "metadata",
 ];
 
+/// The fields by which a run that goes on is known.
+pub(super) const HANDLE_FIELDS: &[&str] = &["run_id", "state", "next"];
+
 /// The schema of a tool's results.
 pub(super) fn schema(profile: &Profile) -> JsonObject {
     let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",
-        "description": "The result of a run; where it failed or was refused, the error.",
+        "description": "The result of a run; where it failed or was refused, the error; where it \
+            takes long, how to ask for it.",
         "properties": {
             "run_id": string("Names this run."),
             "correlation_id": string("The caller's name for it, or one of ours."),
@@ -90,8 +95,17 @@ pub(super) fn schema(profile: &Profile) -> JsonObject {
             "timestamp": string("When it failed (RFC 3339, UTC)."),
             "tool_name": string("The tool asked for."),
             "target": string("The target asked for."),
+            "state": string("Of a run that goes on after this answer: queued or running."),
+            "progress": run_tools::progress(),
+            "ended_at": { "type": "null", "description": "It has not ended." },
+            "elapsed_sec": { "type": "number", "description": "Seconds it has taken so far." },
+            "next": string("How to ask for a run that goes on."),
         },
-        "anyOf": [{ "required": RESULT_FIELDS }, { "required": ERROR_FIELDS }],
+        "anyOf": [
+            { "required": RESULT_FIELDS },
+            { "required": ERROR_FIELDS },
+            { "required": HANDLE_FIELDS },
+        ],
     });
     schema
         .as_object_mut()

@@ -11,6 +11,7 @@
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::{Map, Value, json};
 
+use super::resources;
 use super::words::UNTRUSTED;
 use crate::outcome::{CallError, Outcome};
 use crate::results;
@@ -46,8 +47,22 @@ pub(super) fn undecoded(error: &CallError) -> CallToolResult {
     failed(error_text(error), json!(error))
 }
 
-/// The result of a call.
-pub(super) fn from_outcome(outcome: &Outcome) -> CallToolResult {
+/// The result of a call. Where something was left out and the client knows
+/// links, it links to the whole.
+pub(super) fn from_outcome(outcome: &Outcome, links: bool) -> CallToolResult {
+    let mut result = shown(outcome);
+    let structured = &outcome.facts.structured;
+    let cut = result.structured_content.as_ref().is_some_and(|shown| {
+        shown.pointer("/metadata/left_out").is_some() || shown.get("structured") != Some(structured)
+    });
+    if links && cut && outcome.ran() {
+        let link = resources::link(&outcome.run_id, &outcome.tool);
+        result.content.push(ContentBlock::resource_link(link));
+    }
+    result
+}
+
+fn shown(outcome: &Outcome) -> CallToolResult {
     let ran = outcome.ran();
     match &outcome.error {
         None => {

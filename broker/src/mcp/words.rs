@@ -29,8 +29,9 @@ pub(super) fn instructions(profiles: &[&Profile], scope: &Scope) -> String {
         "Mantlet runs network diagnostic tools ({tools}) on lab networks, each confined in a sandbox. \
          {scope} Give one target per call. Start with a template or with a small target; use typed \
          parameters rather than extra_args. A refused call says which rule it breaks and what to do \
-         instead: change the call accordingly, do not repeat it. Ask for progress on long scans, and \
-         cancel those that are not needed any more. {UNTRUSTED}",
+         instead: change the call accordingly, do not repeat it. A run that takes long goes on after \
+         its call was answered with a run_id: ask run_status how far it is, run_result for what it \
+         found, and end it by run_cancel when it is not needed any more. {UNTRUSTED}",
         scope = allowed(scope, None),
     )
 }

@@ -2,3 +2,7 @@
 
 pub mod logging;
 pub mod audit;
+pub mod metrics;
+pub mod events;
+pub mod health;
+pub mod feed;

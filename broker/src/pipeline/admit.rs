@@ -12,6 +12,7 @@ use sandbox_profiles::{Profile, ProfileSet};
 
 use super::call::Call;
 use super::caller::Caller;
+use super::policy::Policy;
 use crate::access::Role;
 use crate::config::{Settings, Source};
 use crate::outcome::{CallError, ErrorType};
@@ -78,36 +79,32 @@ pub fn offered(settings: &Settings, profile: &Profile) -> bool {
     }
 }
 
-/// The first name in `tool.include` or `tool.exclude` that no profile has: a
-/// mistyped exclusion would leave a tool offered that nobody wants offered.
-///
-/// # Errors
-///
-/// Who set the list, the key, the name, and the nearest known one.
-pub fn known(settings: &Settings, profiles: &ProfileSet) -> Result<(), String> {
+/// The names in `tool.include` and `tool.exclude` that no profile has: a mistyped
+/// exclusion would leave a tool offered that nobody wants offered. For each: who
+/// set the list, the key, the name, and the nearest known one.
+pub fn unknown(settings: &Settings, profiles: &ProfileSet) -> Vec<String> {
     let lists = [
         ("tool.include", &settings.include),
         ("tool.exclude", &settings.exclude),
     ];
-    for (key, names) in lists {
-        let Some(unknown) = names.iter().find(|name| profiles.get(name).is_none()) else {
-            continue;
-        };
+    let names = lists.into_iter().flat_map(|(key, names)| {
+        let unknown = names.iter().filter(|name| profiles.get(name).is_none());
+        unknown.map(move |name| (key, name))
+    });
+    let tell = |(key, unknown): (&str, &String)| {
         let shown = neutralise::line(unknown, NAME_CHARS_MAX);
         let remedy = match profiles.nearest(unknown) {
             Some(near) => format!("did you mean {near}?"),
             None => "`mantlet tools` lists the tools".to_owned(),
         };
-        let place = match (settings.layers.source(key), &settings.file) {
-            (Some(Source::File), Some(file)) => format!("{}: ", file.display()),
-            (Some(source @ Source::Variable(_)), _) => format!("{source}: "),
-            (Some(Source::File | Source::BuiltIn) | None, _) => String::new(),
+        let source = settings.layers.source(key);
+        let place = match source.filter(|source| **source != Source::BuiltIn) {
+            Some(source) => format!("{}: ", source.place(settings.file.as_deref())),
+            None => String::new(),
         };
-        return Err(format!(
-            "{place}{key}: there is no tool {shown:?}; {remedy}"
-        ));
-    }
-    Ok(())
+        format!("{place}{key}: there is no tool {shown:?}; {remedy}")
+    };
+    names.map(tell).collect()
 }
 
 /// The profile that a call names.
@@ -115,34 +112,59 @@ pub fn known(settings: &Settings, profiles: &ProfileSet) -> Result<(), String> {
 /// # Errors
 ///
 /// `not_found` with the nearest name, `tool_disabled` where it is not offered.
-pub fn profile<'a>(
-    settings: &Settings,
-    profiles: &'a ProfileSet,
-    call: &Call,
-) -> Result<&'a Profile, CallError> {
-    let Some(profile) = profiles.get(&call.tool) else {
-        let shown = neutralise::line(&call.tool, NAME_CHARS_MAX);
-        let offered_names: Vec<_> = profiles
-            .iter()
-            .filter(|profile| offered(settings, profile))
-            .map(|profile| profile.name.clone())
-            .collect();
-        let remedy = match profiles.nearest(&call.tool) {
-            Some(near) => format!("did you mean {near}?"),
-            None => format!("the tools are {}", offered_names.join(", ")),
-        };
-        let what = format!("there is no tool {shown:?}");
-        return Err(CallError::new(ErrorType::NotFound, what, remedy)
-            .with("rule", "ARG1")
-            .with("offending", shown)
-            .with("tools", offered_names));
-    };
-    if offered(settings, profile) {
+pub fn profile<'a>(policy: &'a Policy, call: &Call) -> Result<&'a Profile, CallError> {
+    let profile = named(policy, &call.tool)?;
+    if policy.offers(profile) {
         return Ok(profile);
     }
+    let remedy = if policy.switched_off(profile) {
+        "an administrator switched it off while mantlet runs, and can switch it on again"
+    } else {
+        "the administrator can offer it with tool.include or tool.exclude"
+    };
+    Err(disabled(profile, remedy))
+}
+
+/// The profile of a tool that is to be switched on or off.
+///
+/// # Errors
+///
+/// `not_found` with the nearest name, `tool_disabled` where it is to be switched
+/// on and the configuration leaves it out.
+pub fn switchable<'a>(
+    policy: &'a Policy,
+    tool: &str,
+    enabled: bool,
+) -> Result<&'a Profile, CallError> {
+    let profile = named(policy, tool)?;
+    if enabled && !offered(policy.settings(), profile) {
+        let remedy = "the configuration leaves it out: change tool.include or tool.exclude";
+        return Err(disabled(profile, remedy));
+    }
+    Ok(profile)
+}
+
+fn disabled(profile: &Profile, remedy: &str) -> CallError {
     let what = format!("{} is switched off", profile.name);
-    let remedy = "the administrator can offer it with tool.include or tool.exclude";
-    Err(CallError::new(ErrorType::ToolDisabled, what, remedy))
+    CallError::new(ErrorType::ToolDisabled, what, remedy)
+}
+
+fn named<'a>(policy: &'a Policy, tool: &str) -> Result<&'a Profile, CallError> {
+    let profiles = policy.profiles();
+    profiles.get(tool).ok_or_else(|| {
+        let shown = neutralise::line(tool, NAME_CHARS_MAX);
+        let offered = policy.enabled().map(|profile| profile.name.clone());
+        let offered: Vec<_> = offered.collect();
+        let remedy = match profiles.nearest(tool) {
+            Some(near) => format!("did you mean {near}?"),
+            None => format!("the tools are {}", offered.join(", ")),
+        };
+        let what = format!("there is no tool {shown:?}");
+        CallError::new(ErrorType::NotFound, what, remedy)
+            .with("rule", "ARG1")
+            .with("offending", shown)
+            .with("tools", offered)
+    })
 }
 
 /// Whether the caller may run the tool.

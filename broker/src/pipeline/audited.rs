@@ -6,7 +6,8 @@
 //! caller's own text is made harmless before it is recorded.
 
 use super::caller::Caller;
-use crate::observe::audit::{AuditLog, Entry};
+use super::policy::Policy;
+use crate::observe::audit::{AuditError, AuditLog, Entry, Kind};
 use crate::outcome::{CallError, ErrorType, Outcome};
 use crate::results::neutralise;
 
@@ -20,27 +21,84 @@ const ASKED_CHARS_MAX: usize = 256;
 /// Where that can't be done: the call must not run then.
 pub async fn intent(
     audit: Option<&AuditLog>,
+    policy: &Policy,
     caller: &Caller,
     outcome: &Outcome,
 ) -> Result<(), CallError> {
     let Some(audit) = audit else {
         return Ok(());
     };
-    let recorded = audit.intent(entry(caller, outcome)).await;
-    recorded.map_err(|error| {
-        tracing::error!(%error, "the audit log can't be written; nothing is run");
-        let what = format!("the audit log can't be written: {error}");
-        let remedy = "nothing was run; the administrator has to make room or mend the audit log (audit.file), then call again";
-        CallError::new(ErrorType::ResourceExhausted, what, remedy)
-    })
+    let recorded = audit.intent(entry(policy, caller, outcome)).await;
+    recorded.map_err(|error| unwritten(&error, "run"))
+}
+
+/// Records that a tool is about to be switched on or off.
+///
+/// # Errors
+///
+/// Where that can't be done: the tool must stay as it is then.
+pub async fn switched(
+    audit: Option<&AuditLog>,
+    caller: &Caller,
+    tool: &str,
+    enabled: bool,
+) -> Result<(), CallError> {
+    let Some(audit) = audit else {
+        return Ok(());
+    };
+    let entry = Entry {
+        caller: neutralise::line(&caller.to_string(), ASKED_CHARS_MAX),
+        surface: caller.surface().as_str().to_owned(),
+        tool: tool.to_owned(),
+        change: Some(if enabled { "enabled" } else { "disabled" }),
+        ..Entry::of(Kind::Changed)
+    };
+    let recorded = audit.changed(entry).await;
+    recorded.map_err(|error| unwritten(&error, "changed"))
+}
+
+/// Records that other settings and profiles, of this digest, are about to hold,
+/// and which keys changed.
+///
+/// # Errors
+///
+/// Where that can't be done: everything must stay as it is then.
+pub async fn reloaded(
+    audit: Option<&AuditLog>,
+    caller: &Caller,
+    policy: &str,
+    keys: Vec<String>,
+) -> Result<(), CallError> {
+    let Some(audit) = audit else {
+        return Ok(());
+    };
+    let entry = Entry {
+        caller: neutralise::line(&caller.to_string(), ASKED_CHARS_MAX),
+        surface: caller.surface().as_str().to_owned(),
+        change: Some("reloaded"),
+        keys,
+        policy: Some(policy.to_owned()),
+        ..Entry::of(Kind::Changed)
+    };
+    let recorded = audit.changed(entry).await;
+    recorded.map_err(|error| unwritten(&error, "changed"))
+}
+
+fn unwritten(error: &AuditError, undone: &str) -> CallError {
+    tracing::error!(%error, "the audit log can't be written; nothing is {undone}");
+    let what = format!("the audit log can't be written: {error}");
+    let remedy = format!(
+        "nothing was {undone}; the administrator has to make room or mend the audit log (audit.file), then call again"
+    );
+    CallError::new(ErrorType::ResourceExhausted, what, remedy)
 }
 
 /// Records what a call came to.
-pub async fn end(audit: Option<&AuditLog>, caller: &Caller, outcome: &Outcome) {
+pub async fn end(audit: Option<&AuditLog>, policy: &Policy, caller: &Caller, outcome: &Outcome) {
     let Some(audit) = audit else {
         return;
     };
-    if let Err(error) = audit.end(entry(caller, outcome)).await {
+    if let Err(error) = audit.end(entry(policy, caller, outcome)).await {
         tracing::error!(%error, "the end of a call is missing from the audit log");
     }
 }
@@ -55,7 +113,7 @@ pub async fn stopped(audit: Option<&AuditLog>) {
     }
 }
 
-fn entry(caller: &Caller, outcome: &Outcome) -> Entry {
+fn entry(policy: &Policy, caller: &Caller, outcome: &Outcome) -> Entry {
     let asked = |text: &str| neutralise::line(text, ASKED_CHARS_MAX);
     Entry {
         caller: asked(&caller.to_string()),
@@ -71,6 +129,7 @@ fn entry(caller: &Caller, outcome: &Outcome) -> Entry {
             .as_ref()
             .map(|error| error.error_type.as_str()),
         returncode: outcome.facts.returncode,
+        policy: Some(policy.digest().to_owned()),
         ..Entry::default()
     }
 }

@@ -20,6 +20,8 @@ pub enum Surface {
     Stdio,
     /// The command line.
     Terminal,
+    /// A signal to this process.
+    Signal,
     /// HTTP: REST, and MCP over it.
     Http,
 }
@@ -30,6 +32,7 @@ impl Surface {
         match self {
             Self::Stdio => "stdio",
             Self::Terminal => "terminal",
+            Self::Signal => "signal",
             Self::Http => "http",
         }
     }

@@ -6,10 +6,11 @@
 //!
 //! Invariants: a call always gets an answer; nothing reaches the executor that
 //! was not vetted here; the deadline counts from the call's arrival, waiting
-//! included.
+//! included; a call works to its end on the policy that held when it began.
 
 pub mod call;
 pub mod caller;
+pub mod policy;
 pub mod admit;
 pub mod rates;
 pub mod vet;
@@ -17,14 +18,22 @@ pub mod resolve;
 pub mod hosts;
 pub mod breaker;
 pub mod permits;
+pub mod slots;
 pub mod run;
 pub mod audited;
+pub mod watched;
+pub mod runs;
+pub mod reading;
+pub mod reload;
+pub mod effective;
 
-use std::sync::Arc;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
-use jiff::Timestamp;
-use sandbox_profiles::{Profile, ProfileSet};
+use futures::FutureExt as _;
+use sandbox_profiles::ProfileSet;
+use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -34,12 +43,14 @@ use crate::executor::Executor;
 use crate::observe::audit::AuditLog;
 use crate::outcome::{CallError, ErrorType, Outcome, RunFacts};
 use crate::results::neutralise;
-use breaker::Breakers;
+use crate::store::Store;
 use call::Call;
 use caller::Caller;
-use permits::Permits;
+use policy::Policy;
 use rates::Rates;
 use resolve::Resolver;
+use runs::{Live, Running, Runs};
+use watched::Watch;
 
 /// Longest reason of a failure in the log, in characters.
 const REASON_CHARS_MAX: usize = 512;
@@ -85,14 +96,17 @@ pub struct Engine(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    settings: Settings,
-    profiles: ProfileSet,
+    policy: RwLock<Arc<Policy>>,
+    changes: watch::Sender<u64>,
+    /// Held by whoever changes the policy, so that records stand in the order of changes.
+    changing: Mutex<()>,
+    /// Executors started by a reload, as long as calls use them.
+    started: std::sync::Mutex<Vec<Weak<Executor>>>,
     rates: Rates,
-    breakers: Breakers,
-    permits: Permits,
     resolver: Resolver,
-    executor: Executor,
     audit: Option<AuditLog>,
+    runs: Runs,
+    watch: Watch,
 }
 
 impl Engine {
@@ -102,75 +116,165 @@ impl Engine {
         profiles: ProfileSet,
         executor: Executor,
         audit: Option<AuditLog>,
+        store: Store,
     ) -> Self {
-        let permits = Permits::new(profiles.iter(), settings.calls_max, settings.concurrency);
-        let breakers = Breakers::new(profiles.iter(), settings.breaker);
         let rates = Rates::new(settings.calls_per_minute, settings.callers_max);
+        let watch = Watch::new(profiles.iter().map(|profile| profile.name.as_str()));
+        let policy = Policy::new(settings, profiles, executor);
         Self(Arc::new(Inner {
-            settings,
-            profiles,
+            changes: watch::Sender::new(policy.generation()),
+            policy: RwLock::new(Arc::new(policy)),
+            changing: Mutex::new(()),
+            started: std::sync::Mutex::default(),
             rates,
-            breakers,
-            permits,
             resolver: Resolver::default(),
-            executor,
             audit,
+            runs: Runs::new(store),
+            watch,
         }))
     }
 
-    /// The settings in effect.
-    pub fn settings(&self) -> &Settings {
-        &self.0.settings
-    }
-
-    /// All profiles, also of tools that are not offered.
-    pub fn profiles(&self) -> &ProfileSet {
-        &self.0.profiles
-    }
-
-    /// The tools offered.
-    pub fn enabled(&self) -> impl Iterator<Item = &Profile> {
-        self.0
-            .profiles
-            .iter()
-            .filter(|profile| admit::offered(&self.0.settings, profile))
+    /// The policy in effect. Whoever keeps it keeps it as it is.
+    pub fn policy(&self) -> Arc<Policy> {
+        let policy = self.0.policy.read();
+        Arc::clone(&policy.unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The executor that runs the tools.
-    pub fn executor(&self) -> &Executor {
-        &self.0.executor
+    pub fn executor(&self) -> Arc<Executor> {
+        Arc::clone(self.policy().executor())
     }
 
-    /// Ends the executor, if it is ours.
+    /// Tells of changes of the policy, each by its generation. Some may be passed
+    /// over; the last never is.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changes.subscribe()
+    }
+
+    /// Switches a tool on or off until the broker ends, and says whether that
+    /// changed anything. What runs goes on.
+    ///
+    /// # Errors
+    ///
+    /// `not_found` with the nearest name; `tool_disabled` where the configuration
+    /// leaves the tool out, which stands above this; `resource_exhausted` where
+    /// the audit log can't be written.
+    pub async fn set_enabled(
+        &self,
+        tool: &str,
+        enabled: bool,
+        caller: &Caller,
+    ) -> Result<bool, CallError> {
+        let _changing = self.0.changing.lock().await;
+        let policy = self.policy();
+        let profile = admit::switchable(&policy, tool, enabled);
+        let profile = profile.map_err(|error| error.about(tool, ""))?;
+        if policy.switched_off(profile) != enabled {
+            return Ok(false);
+        }
+        let name = &profile.name;
+        audited::switched(self.0.audit.as_ref(), caller, name, enabled).await?;
+        self.replace(|policy| policy.switched(name, enabled));
+        tracing::info!(tool = name, enabled, %caller, "tool switched");
+        Ok(true)
+    }
+
+    /// Puts other settings and profiles in the place of those in effect, for calls
+    /// that begin from now on. Tools switched off stay so.
+    pub fn adopt(&self, settings: Settings, profiles: ProfileSet, executor: Arc<Executor>) {
+        let rate = (settings.calls_per_minute, settings.callers_max);
+        let names = profiles.iter().map(|profile| profile.name.as_str());
+        self.0.watch.metrics.know_tools(names);
+        self.replace(|policy| policy.replaced(settings, profiles, executor));
+        self.0.rates.change(rate.0, rate.1);
+    }
+
+    /// Puts the policy that `next` makes of the one in effect in its place.
+    fn replace(&self, next: impl FnOnce(&Policy) -> Policy) {
+        let policy = self.0.policy.write();
+        let mut policy = policy.unwrap_or_else(PoisonError::into_inner);
+        *policy = Arc::new(next(&policy));
+        // Told under the lock, so that the last one told is the one in effect.
+        self.0.changes.send_replace(policy.generation());
+    }
+
+    /// The runs of this broker, live and kept.
+    pub fn runs(&self) -> &Runs {
+        &self.0.runs
+    }
+
+    /// Keeps sight of an executor, so that [`Engine::stop`] ends it too.
+    fn remember(&self, executor: &Arc<Executor>) {
+        let started = self.0.started.lock();
+        let mut started = started.unwrap_or_else(PoisonError::into_inner);
+        started.retain(|known| known.strong_count() > 0);
+        // The first one too: from now on it is not the policy's any more.
+        for one in [&self.executor(), executor] {
+            started.push(Arc::downgrade(one));
+        }
+    }
+
+    /// Cancels what is still under way, ends the executors that are ours, and
+    /// closes the books.
     pub async fn stop(&self) {
-        self.0.executor.stop().await;
+        self.0.runs.end().await;
+        let former = {
+            let started = self.0.started.lock();
+            let mut started = started.unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *started)
+        };
+        self.executor().stop().await;
+        for executor in former.iter().filter_map(Weak::upgrade) {
+            executor.stop().await;
+        }
+        self.0.runs.close().await;
         audited::stopped(self.0.audit.as_ref()).await;
     }
 
-    /// The verdict on a call, without running or resolving anything.
+    /// As [`Policy::vet`] of `policy`, with a name resolved, checked and pinned.
     ///
     /// # Errors
     ///
     /// The refusal, as a client would get it.
-    pub fn vet(&self, call: &Call) -> Result<vet::Vetted<'_>, CallError> {
-        let about = |error: CallError| error.about(&call.tool, &call.target);
-        let profile = admit::profile(&self.0.settings, &self.0.profiles, call).map_err(about)?;
-        admit::bounds(&self.0.settings, profile, call).map_err(about)?;
-        vet::vet(&self.0.settings, profile, call).map_err(about)
-    }
-
-    /// As [`Engine::vet`], with a name resolved, checked and pinned.
-    ///
-    /// # Errors
-    ///
-    /// The refusal, as a client would get it.
-    pub async fn vet_resolved(&self, call: &Call) -> Result<vet::Vetted<'_>, CallError> {
-        let vetted = self.vet(call)?;
-        let pinned = vet::pin(&self.0.settings, &self.0.resolver, vetted, Duration::MAX).await;
+    pub async fn vet_resolved<'a>(
+        &self,
+        policy: &'a Policy,
+        call: &Call,
+    ) -> Result<vet::Vetted<'a>, CallError> {
+        let vetted = policy.vet(call)?;
+        let settings = policy.settings();
+        let pinned = vet::pin(settings, &self.0.resolver, vetted, Duration::MAX).await;
         pinned.map_err(|error| error.about(&call.tool, &call.target))
     }
 
-    /// Runs a call to its end.
+    /// Starts a call as a run of its own, which ends with it unless it is
+    /// detached. Needs a tokio runtime.
+    pub fn start(&self, call: Call, caller: &Caller, observer: Arc<dyn Observer>) -> Running {
+        let correlation_id = call.correlation_id.clone().unwrap_or_else(new_id);
+        let info = Runs::info(caller, &call.tool, &call.target, &correlation_id);
+        let outcome = Outcome {
+            correlation_id,
+            run_id: info.run_id.clone(),
+            tool: call.tool.clone(),
+            target: call.target.clone(),
+            argv: Vec::new(),
+            targets: Vec::new(),
+            notes: Vec::new(),
+            resolved: None,
+            started_at: info.started_at,
+            execution_time: 0.0,
+            facts: RunFacts::default(),
+            error: None,
+        };
+        let (engine, caller) = (self.clone(), caller.clone());
+        self.0
+            .runs
+            .start(info, observer, |live, observer| async move {
+                engine.work(call, &caller, &live, observer, outcome).await
+            })
+    }
+
+    /// Runs a call to its end; cancelled, or dropped, it ends early.
     pub async fn run(
         &self,
         call: Call,
@@ -178,34 +282,39 @@ impl Engine {
         observer: Arc<dyn Observer>,
         cancel: CancellationToken,
     ) -> Outcome {
+        let mut running = self.start(call, caller, observer);
+        tokio::select! {
+            outcome = running.outcome() => return outcome,
+            () = cancel.cancelled() => running.cancel(),
+        }
+        running.outcome().await
+    }
+
+    async fn work(
+        &self,
+        call: Call,
+        caller: &Caller,
+        live: &Live,
+        observer: Arc<dyn Observer>,
+        mut outcome: Outcome,
+    ) -> Outcome {
         let began = Instant::now();
-        let run_id = uuid::Uuid::now_v7().to_string();
-        let mut outcome = Outcome {
-            correlation_id: call.correlation_id.clone().unwrap_or_else(new_id),
-            run_id: run_id.clone(),
-            tool: call.tool.clone(),
-            target: call.target.clone(),
-            argv: Vec::new(),
-            targets: Vec::new(),
-            notes: Vec::new(),
-            resolved: None,
-            started_at: Timestamp::now(),
-            execution_time: 0.0,
-            facts: RunFacts::default(),
-            error: None,
-        };
+        let run_id = outcome.run_id.as_str();
         let span = tracing::info_span!(
             "run", run_id, correlation_id = %outcome.correlation_id, tool = %call.tool, %caller
         );
-        let steps = self.steps(
-            &call,
-            caller,
-            began,
-            observer.as_ref(),
-            &cancel,
-            &mut outcome,
-        );
-        if let Err(error) = steps.instrument(span.clone()).await {
+        // An alias is told of by the tool's name.
+        let policy = self.policy();
+        let known = policy.profiles().get(&call.tool);
+        let tool = known.map_or(&call.tool, |profile| &profile.name);
+        let watched = self.0.watch.call(caller, &outcome, tool, observer);
+        let steps = self.steps(&policy, &call, caller, began, &watched, live, &mut outcome);
+        // What a panic leaves half done is dropped with the steps; the outcome is whole at any time.
+        let steps = AssertUnwindSafe(steps)
+            .catch_unwind()
+            .instrument(span.clone());
+        let result = steps.await.unwrap_or_else(|_| Err(panicked()));
+        if let Err(error) = result {
             // What went wrong after the look-up went wrong for that address.
             let error = match &outcome.resolved {
                 Some(resolved) => error.with("resolved", serde_json::json!(resolved)),
@@ -215,42 +324,52 @@ impl Engine {
         }
         outcome.execution_time = began.elapsed().as_secs_f64();
         span.in_scope(|| log_end(&outcome));
-        audited::end(self.0.audit.as_ref(), caller, &outcome).await;
+        let recorded = audited::end(self.0.audit.as_ref(), &policy, caller, &outcome);
+        recorded.instrument(span).await;
+        watched.end(&outcome);
         outcome
     }
 
     async fn steps(
         &self,
+        policy: &Policy,
         call: &Call,
         caller: &Caller,
         began: Instant,
         observer: &dyn Observer,
-        cancel: &CancellationToken,
+        live: &Live,
         outcome: &mut Outcome,
     ) -> Result<(), CallError> {
         let inner = &self.0;
-        let _under_way = inner.permits.call()?;
-        let profile = admit::profile(&inner.settings, &inner.profiles, call)?;
+        let settings = policy.settings();
+        let cancel = live.cancel();
+        let _under_way = policy.permits.call()?;
+        let profile = admit::profile(policy, call)?;
         profile.name.clone_into(&mut outcome.tool);
         admit::granted(caller, profile)?;
         inner.rates.take(caller, &profile.name)?;
-        let bounds = admit::bounds(&inner.settings, profile, call)?;
-        let vetted = vet::vet(&inner.settings, profile, call)?;
+        let bounds = admit::bounds(settings, profile, call)?;
+        let vetted = vet::vet(settings, profile, call)?;
         let (bounds, short) = bounds.fitted(profile, vetted.run.lasts(profile));
         let deadline = began.checked_add(bounds.timeout).unwrap_or(began);
         vetted.note(outcome);
         let left = deadline.saturating_duration_since(Instant::now());
-        let pinned = vet::pin(&inner.settings, &inner.resolver, vetted, left);
+        let pinned = vet::pin(settings, &inner.resolver, vetted, left);
         let pinned = unless(cancel, pinned).await?;
         pinned.note(outcome);
         outcome.notes.extend(short);
-        let admission = inner.breakers.admit(&profile.name, Instant::now())?;
-        let on_wait = || observer.observe(RunEvent::Queued);
-        let permit = inner.permits.run(&profile.name, deadline, on_wait);
+        let admission = policy.breakers.admit(&profile.name, Instant::now())?;
+        let waits = Notify::new();
+        let on_wait = || {
+            observer.observe(RunEvent::Queued);
+            waits.notify_one();
+        };
+        let permit = policy.permits.run(&profile.name, deadline, on_wait);
+        let permit = inner.runs.permitted(live, outcome, &waits, permit);
         let _permit = unless(cancel, permit).await?;
         // While this call waited, those before it may have shown that the tool fails.
         let admission = admission.renewed(Instant::now())?;
-        audited::intent(inner.audit.as_ref(), caller, outcome).await?;
+        audited::intent(inner.audit.as_ref(), policy, caller, outcome).await?;
         let left = deadline.saturating_duration_since(Instant::now());
         let job = run::Job {
             run_id: outcome.run_id.clone(),
@@ -260,7 +379,7 @@ impl Engine {
             // Whatever is left of the call's time, but enough for a refusal to be told from a timeout.
             timeout: left.max(Duration::from_millis(1)),
         };
-        let ended = run::run(&inner.settings, &inner.executor, job, observer, cancel).await;
+        let ended = run::run(settings, policy.executor(), job, observer, cancel).await;
         admission.settle(ended.word, Instant::now());
         outcome.facts = ended.facts;
         ended.result.map_err(|error| pinned.with_nearest(error))
@@ -282,6 +401,16 @@ async fn unless<T>(
 fn cancelled() -> CallError {
     let remedy = "call again if that was not meant";
     CallError::new(ErrorType::Cancelled, "the call was cancelled", remedy)
+}
+
+fn panicked() -> CallError {
+    tracing::error!("a run panicked");
+    let remedy = "call again; if it happens again, report it with the broker's log";
+    CallError::new(
+        ErrorType::Unknown,
+        "the run failed inside the broker",
+        remedy,
+    )
 }
 
 fn new_id() -> String {
@@ -306,3 +435,6 @@ fn log_end(outcome: &Outcome) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,8 @@
 //! What it is not: a rate limit.
 //!
 //! Invariants: a permit is freed by being dropped, and in no other way; a call
-//! that finds the queue full is refused at once; waiting ends at the deadline.
+//! that finds the queue full is refused at once; waiting ends at the deadline;
+//! other bounds never let more run at once than they say.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,30 +13,30 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use sandbox_profiles::Profile;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
+use super::slots::{Slot, Slots};
 use crate::outcome::{CallError, ErrorType};
 
 /// The right to run one tool once.
 #[derive(Debug)]
 pub struct Permit {
-    _run: OwnedSemaphorePermit,
+    _run: Slot,
 }
 
 /// One tool's runs and queue.
 #[derive(Debug)]
 struct Gate {
-    runs: Arc<Semaphore>,
+    runs: Slots,
     waiting: AtomicU32,
-    queue_max: u32,
+    queue_max: AtomicU32,
 }
 
 /// All gates.
 #[derive(Debug)]
 pub struct Permits {
-    gates: HashMap<String, Gate>,
-    calls: Arc<Semaphore>,
+    gates: HashMap<String, Arc<Gate>>,
+    calls: Slots,
 }
 
 impl Permits {
@@ -45,20 +46,41 @@ impl Permits {
         calls_max: usize,
         concurrency: Option<u32>,
     ) -> Self {
+        let none = Self {
+            gates: HashMap::new(),
+            calls: Slots::new(calls_max),
+        };
+        none.renewed(profiles, calls_max, concurrency)
+    }
+
+    /// Gates for other profiles and bounds. A tool that stays keeps its gate, with
+    /// what runs and waits there, and so do its calls under the former bounds.
+    pub fn renewed<'a>(
+        &self,
+        profiles: impl Iterator<Item = &'a Profile>,
+        calls_max: usize,
+        concurrency: Option<u32>,
+    ) -> Self {
         let gate = |profile: &Profile| {
-            let runs = concurrency.unwrap_or(profile.run.concurrency);
-            let runs = runs.min(profile.run.concurrency_max);
-            let runs = usize::try_from(runs).unwrap_or(1).max(1);
-            let gate = Gate {
-                runs: Arc::new(Semaphore::new(runs)),
-                waiting: AtomicU32::new(0),
-                queue_max: profile.run.queue,
+            let runs_max = runs_max(profile, concurrency);
+            let gate = match self.gates.get(&profile.name) {
+                Some(gate) => {
+                    gate.runs.resize(runs_max);
+                    gate.queue_max.store(profile.run.queue, Ordering::SeqCst);
+                    Arc::clone(gate)
+                }
+                None => Arc::new(Gate {
+                    runs: Slots::new(runs_max),
+                    waiting: AtomicU32::new(0),
+                    queue_max: AtomicU32::new(profile.run.queue),
+                }),
             };
             (profile.name.clone(), gate)
         };
+        self.calls.resize(calls_max);
         Self {
             gates: profiles.map(gate).collect(),
-            calls: Arc::new(Semaphore::new(calls_max)),
+            calls: self.calls.clone(),
         }
     }
 
@@ -67,8 +89,8 @@ impl Permits {
     /// # Errors
     ///
     /// `resource_exhausted` when as many as allowed are under way.
-    pub fn call(&self) -> Result<OwnedSemaphorePermit, CallError> {
-        self.calls.clone().try_acquire_owned().map_err(|_| {
+    pub fn call(&self) -> Result<Slot, CallError> {
+        self.calls.try_take().ok_or_else(|| {
             CallError::new(
                 ErrorType::ResourceExhausted,
                 "too many calls are under way",
@@ -93,24 +115,38 @@ impl Permits {
         let Some(gate) = self.gates.get(tool) else {
             return Err(exhausted(tool, "has no gate"));
         };
-        if let Ok(run) = gate.runs.clone().try_acquire_owned() {
+        if let Some(run) = gate.runs.try_take() {
             return Ok(Permit { _run: run });
         }
         let place = Place::take(gate).ok_or_else(|| exhausted(tool, "has a full queue"))?;
         on_wait();
-        let run = timeout_at(deadline, gate.runs.clone().acquire_owned()).await;
+        let run = timeout_at(deadline, gate.runs.take()).await;
         drop(place);
         match run {
-            Ok(Ok(run)) => Ok(Permit { _run: run }),
-            Ok(Err(_)) | Err(_) => Err(exhausted(
+            Ok(Some(run)) => Ok(Permit { _run: run }),
+            Ok(None) | Err(_) => Err(exhausted(
                 tool,
                 "was busy for longer than the call's timeout",
             )),
         }
     }
 
+    /// How many calls wait for each tool.
+    pub fn waiting(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.gates
+            .iter()
+            .map(|(tool, gate)| (tool.as_str(), gate.waiting.load(Ordering::SeqCst)))
+    }
+
     /// How long a queue may be expected to move: for hints, not promises.
     pub const RETRY_HINT: Duration = Duration::from_secs(5);
+}
+
+/// How many runs of a tool there may be at once.
+pub fn runs_max(profile: &Profile, concurrency: Option<u32>) -> usize {
+    let runs = concurrency.unwrap_or(profile.run.concurrency);
+    let runs = runs.min(profile.run.concurrency_max);
+    usize::try_from(runs).unwrap_or(1).max(1)
 }
 
 /// A place in a queue, given up on drop, also when the wait is abandoned.
@@ -121,7 +157,8 @@ impl<'a> Place<'a> {
         let taken = gate
             .waiting
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |waiting| {
-                (waiting < gate.queue_max).then(|| waiting.saturating_add(1))
+                let queue_max = gate.queue_max.load(Ordering::SeqCst);
+                (waiting < queue_max).then(|| waiting.saturating_add(1))
             });
         taken.is_ok().then(|| Self(gate))
     }
@@ -182,7 +219,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_refuses_at_once_and_abandoned_places_are_given_back() {
         let permits = Arc::new(permits(1, 8));
-        let queue_max = permits.gates["nmap"].queue_max;
+        let queue_max = permits.gates["nmap"].queue_max.load(Ordering::SeqCst);
         let running = permits.run("nmap", soon(60_000), || {}).await.unwrap();
         let waiting: Vec<_> = (0..queue_max)
             .map(|_| {
@@ -220,5 +257,32 @@ mod tests {
         );
         drop(first);
         assert!(permits.call().is_ok());
+    }
+
+    #[tokio::test]
+    async fn other_bounds_hold_at_once_and_what_runs_still_counts() {
+        let profiles = sandbox_profiles::load::built_in().unwrap();
+        let before = permits(2, 8);
+        let first = before.run("nmap", soon(20), || {}).await.unwrap();
+        let second = before.run("nmap", soon(20), || {}).await.unwrap();
+        let without_ping = profiles.iter().filter(|profile| profile.name != "ping");
+        let after = before.renewed(without_ping, 1, Some(1));
+        drop(first);
+        assert!(
+            after.run("nmap", soon(20), || {}).await.is_err(),
+            "one may run, and one does"
+        );
+        drop(second);
+        let third = after.run("nmap", soon(20), || {}).await.unwrap();
+        assert!(
+            before.run("nmap", soon(20), || {}).await.is_err(),
+            "also for a call that began under the former bounds"
+        );
+        assert!(after.run("ping", soon(20), || {}).await.is_err(), "gone");
+        let again = after.renewed(profiles.iter(), 8, Some(1));
+        assert!(again.run("ping", soon(20), || {}).await.is_ok(), "new");
+        assert!(again.run("nmap", soon(20), || {}).await.is_err());
+        drop(third);
+        assert!(again.run("nmap", soon(20), || {}).await.is_ok());
     }
 }

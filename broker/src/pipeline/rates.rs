@@ -30,10 +30,15 @@ type Bucket<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Cl
 /// All buckets.
 #[derive(Debug)]
 pub struct Rates<C: Clock = MonotonicClock> {
+    clock: C,
+    book: Mutex<Book<C>>,
+}
+
+#[derive(Debug)]
+struct Book<C: Clock> {
     per_minute: NonZeroU32,
     callers_max: usize,
-    clock: C,
-    buckets: Mutex<HashMap<(Caller, String), Entry<C>>>,
+    buckets: HashMap<(Caller, String), Entry<C>>,
 }
 
 #[derive(Debug)]
@@ -51,12 +56,23 @@ impl Rates {
 
 impl<C: Clock + Clone> Rates<C> {
     fn with_clock(per_minute: NonZeroU32, callers_max: usize, clock: C) -> Self {
-        Self {
+        let book = Book {
             per_minute,
             callers_max,
-            clock,
-            buckets: Mutex::new(HashMap::new()),
+            buckets: HashMap::new(),
+        };
+        let book = Mutex::new(book);
+        Self { clock, book }
+    }
+
+    /// Changes the bounds. Where the rate stays, so does what is left in each bucket.
+    pub fn change(&self, per_minute: NonZeroU32, callers_max: usize) {
+        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        if book.per_minute != per_minute {
+            book.buckets.clear();
         }
+        book.per_minute = per_minute;
+        book.callers_max = callers_max;
     }
 
     /// Takes one call of `caller` to `tool`, a tool that exists.
@@ -67,27 +83,30 @@ impl<C: Clock + Clone> Rates<C> {
     pub fn take(&self, caller: &Caller, tool: &str) -> Result<(), CallError> {
         let now = self.clock.now();
         let key = (caller.clone(), tool.to_owned());
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if !buckets.contains_key(&key) && buckets.len() >= self.callers_max {
+        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let Book {
+            per_minute,
+            callers_max,
+            buckets,
+        } = &mut *book;
+        let per_minute = *per_minute;
+        if !buckets.contains_key(&key) && buckets.len() >= *callers_max {
             let refill = REFILL.into();
             buckets.retain(|_, entry| now.duration_since(entry.used) < refill);
-            if buckets.len() >= self.callers_max {
+            if buckets.len() >= *callers_max {
                 let what = "too many different callers within the last minute";
                 return Err(limited(what.to_owned(), REFILL));
             }
         }
         let entry = buckets.entry(key).or_insert_with(|| Entry {
             bucket: RateLimiter::direct_with_clock(
-                Quota::per_minute(self.per_minute),
+                Quota::per_minute(per_minute),
                 self.clock.clone(),
             ),
             used: now,
         });
         entry.bucket.check().map_err(|until| {
-            let what = format!(
-                "{tool} may be called {} times a minute by each caller",
-                self.per_minute
-            );
+            let what = format!("{tool} may be called {per_minute} times a minute by each caller");
             limited(what, until.wait_time_from(now))
         })?;
         entry.used = now;
@@ -170,6 +189,20 @@ mod tests {
             rates.take(&caller, "d").is_ok(),
             "the full ones have been forgotten"
         );
-        assert_eq!(rates.buckets.lock().unwrap().len(), 1);
+        assert_eq!(rates.book.lock().unwrap().buckets.len(), 1);
+    }
+
+    #[test]
+    fn a_bucket_stays_as_empty_as_it_is_unless_the_rate_is_changed() {
+        let (rates, _clock) = rates(1, 3);
+        let caller = Caller::local(Surface::Stdio);
+        let one = NonZeroU32::MIN;
+        rates.take(&caller, "nmap").unwrap();
+        rates.change(one, 100);
+        assert!(rates.take(&caller, "nmap").is_err(), "the same rate");
+        rates.change(one.saturating_add(1), 100);
+        assert!(rates.take(&caller, "nmap").is_ok());
+        assert!(rates.take(&caller, "nmap").is_ok(), "another rate");
+        assert!(rates.take(&caller, "nmap").is_err());
     }
 }

@@ -30,20 +30,22 @@ pub(super) struct About {
     (status = 200, description = "What this is", body = About),
 ))]
 pub(super) async fn about(State(service): State<Service>) -> Json<About> {
-    let engine = &service.engine;
+    let policy = service.engine.policy();
     let endpoints = [
         ("health", "/health"),
         ("tools", "/tools"),
         ("metrics", "/metrics"),
         ("events", "/events"),
+        ("runs", "/runs"),
+        ("mcp", "/mcp"),
         ("openapi", "/openapi.json"),
     ];
     Json(About {
         name: "Mantlet",
         version: env!("CARGO_PKG_VERSION"),
         transport: "http",
-        tools: engine.profiles().iter().count(),
-        enabled_tools: engine.enabled().count(),
+        tools: policy.profiles().iter().count(),
+        enabled_tools: policy.enabled().count(),
         endpoints: endpoints.into(),
     })
 }

@@ -17,7 +17,7 @@ use super::Service;
 use super::problem::Problem;
 use super::request::{JsonText, Named, RequestId};
 use super::schemas::{Execution, ProblemBody, ToolOutput};
-use crate::outcome::{CallError, ErrorType, Outcome};
+use crate::outcome::Outcome;
 use crate::pipeline::Unobserved;
 use crate::pipeline::call::Call;
 use crate::pipeline::caller::Caller;
@@ -56,24 +56,14 @@ pub(super) async fn execute(
     // What the log says of the request and of the run is found by one id.
     call.correlation_id
         .get_or_insert_with(|| id.as_str().to_owned());
-    let cancel = service.cancel.child_token();
-    let _ends_with_us = cancel.clone().drop_guard();
-    let engine = service.engine.clone();
-    // A task of its own: dropped halfway, it would leave its end unrecorded.
-    let run = tokio::spawn(async move {
-        engine
-            .run(call, &caller, Arc::new(Unobserved), cancel)
-            .await
-    });
-    let outcome = run.await.map_err(|error| {
-        tracing::error!(%error, request_id = id.as_str(), "a run broke");
-        let remedy = "the log says more, under the id of this request";
-        CallError::new(
-            ErrorType::Unknown,
-            "the run failed inside the service",
-            remedy,
-        )
-    })?;
+    // Dropped with this handler, when the client goes away, it cancels its run.
+    let run = service.engine.run(
+        call,
+        &caller,
+        Arc::new(Unobserved),
+        service.cancel.child_token(),
+    );
+    let outcome = run.await;
     answer(outcome)
 }
 

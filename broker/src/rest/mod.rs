@@ -6,62 +6,77 @@
 //! request.
 //!
 //! Invariants: what goes wrong is a [`problem::Problem`]; no route answers with
-//! a secret; each route is part of `/openapi.json`.
+//! a secret; each route but that of MCP is part of `/openapi.json`.
 
 pub mod problem;
 pub mod request;
 
 mod about;
+mod admin;
 mod execute;
+mod observe;
 mod openapi;
+mod runs;
 mod schemas;
 mod tools;
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::routing::MethodRouter;
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::observe::health::keeper::Health;
 use crate::outcome::{CallError, ErrorType};
 use crate::pipeline::Engine;
 use problem::Problem;
 
 /// What handlers need. Cheap to clone.
 #[derive(Debug, Clone)]
-struct Service {
-    engine: Engine,
+pub struct Service {
+    /// The pipeline.
+    pub engine: Engine,
+    /// What was found when it was last looked at.
+    pub health: Health,
+    /// Cancelled when nothing more is taken on.
+    pub drain: CancellationToken,
     /// Cancelled when every run has to end.
-    cancel: CancellationToken,
-    /// What `/openapi.json` answers.
-    description: Arc<str>,
+    pub cancel: CancellationToken,
 }
 
-/// All routes. Cancelling `cancel` ends every run.
-pub fn router(engine: Engine, cancel: CancellationToken) -> Router {
-    let (router, api) = described();
-    // It was made from our own handlers, which are all text.
-    let description = serde_json::to_string(&api).unwrap_or_default();
+/// All routes; `mcp` answers at `/mcp`.
+pub fn router(service: Service, mcp: MethodRouter<Service>) -> Router {
+    let (router, _) = described();
     router
+        .route("/mcp", mcp)
         .fallback(async || Problem::new(no_such_path()))
         .method_not_allowed_fallback(other_method)
-        .with_state(Service {
-            engine,
-            cancel,
-            description: description.into(),
-        })
+        .layer(from_fn_with_state(service.clone(), observe::time))
+        .with_state(service)
 }
 
+/// The routes, and what `/openapi.json` says of them.
 fn described() -> (Router<Service>, OpenApi) {
     let (router, api) = OpenApiRouter::with_openapi(openapi::frame())
         .routes(routes!(about::about))
         .routes(routes!(about::alive))
+        .routes(routes!(observe::ready))
+        .routes(routes!(observe::health))
+        .routes(routes!(observe::metrics))
+        .routes(routes!(observe::events))
         .routes(routes!(tools::list))
         .routes(routes!(tools::one))
         .routes(routes!(execute::execute))
+        .routes(routes!(admin::enable))
+        .routes(routes!(admin::disable))
+        .routes(routes!(admin::config))
+        .routes(routes!(admin::reload))
+        .routes(routes!(runs::list))
+        .routes(routes!(runs::one, runs::cancel))
+        .routes(routes!(runs::stdout))
         .routes(routes!(openapi::openapi))
         .split_for_parts();
     (router, openapi::complete(api))
@@ -69,11 +84,8 @@ fn described() -> (Router<Service>, OpenApi) {
 
 fn no_such_path() -> CallError {
     let what = "there is nothing at this path";
-    CallError::new(
-        ErrorType::NotFound,
-        what,
-        "GET /openapi.json lists the paths",
-    )
+    let remedy = "GET /openapi.json lists the paths";
+    CallError::new(ErrorType::NotFound, what, remedy)
 }
 
 async fn other_method() -> Problem {

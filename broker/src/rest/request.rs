@@ -6,16 +6,22 @@
 
 use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::header::{self, HeaderValue};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 
+use serde::de::DeserializeOwned;
+
 use super::problem::Problem;
 use crate::outcome::{CallError, ErrorType};
+use crate::results::neutralise;
 
 /// Longest request id that is taken over, in characters.
 const REQUEST_ID_CHARS_MAX: usize = 64;
+
+/// Longest reason of a query that can't be read, in characters.
+const REASON_CHARS_MAX: usize = 256;
 
 /// A request's id, for answers and logs.
 #[derive(Debug, Clone)]
@@ -68,6 +74,22 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
     }
 }
 
+/// What the part of the address behind `?` asks.
+#[derive(Debug)]
+pub(super) struct Asked<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = Query::<T>::from_request_parts(parts, state).await;
+        query.map(|Query(asked)| Self(asked)).map_err(|error| {
+            let what = neutralise::line(&error.body_text(), REASON_CHARS_MAX);
+            invalid(&what, "GET /openapi.json lists what may be asked").into()
+        })
+    }
+}
+
 /// A body that says it is JSON, not yet parsed.
 #[derive(Debug)]
 pub(super) struct JsonText(pub(super) Bytes);
@@ -95,6 +117,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonText {
     }
 }
 
-fn invalid(what: &str, remedy: &str) -> CallError {
+/// A request that breaks a rule.
+pub(super) fn invalid(what: &str, remedy: &str) -> CallError {
     CallError::new(ErrorType::ValidationError, what, remedy)
 }

@@ -42,6 +42,11 @@ schema! {
     ToolDetail = tool_detail()
 }
 
+schema! {
+    /// The body of `/health`.
+    HealthReport = health()
+}
+
 fn read(schema: Value) -> RefOr<Schema> {
     // A schema that can't be read would be any object; a test sees that none is.
     serde_json::from_value(schema).unwrap_or_else(|_| ObjectBuilder::new().into())
@@ -141,6 +146,20 @@ fn tool_detail() -> Value {
     })
 }
 
+fn health() -> Value {
+    json!({
+        "type": "object",
+        "required": ["status", "timestamp", "transport", "checks", "summary"],
+        "properties": {
+            "status": { "type": "string", "enum": ["healthy", "degraded", "unhealthy"] },
+            "timestamp": { "type": "string", "format": "date-time" },
+            "transport": { "type": "string" },
+            "checks": { "type": "object", "additionalProperties": { "type": "object" } },
+            "summary": { "type": "object" },
+        },
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,7 +201,13 @@ mod tests {
 
     #[test]
     fn every_schema_can_be_read() {
-        for schema in [execution(), tool_output(), problem(), tool_detail()] {
+        for schema in [
+            execution(),
+            tool_output(),
+            problem(),
+            tool_detail(),
+            health(),
+        ] {
             let read: Result<Schema, _> = serde_json::from_value(schema.clone());
             let written = serde_json::to_value(read.unwrap()).unwrap();
             assert_eq!(written["required"], schema["required"], "{schema}");

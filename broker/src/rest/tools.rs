@@ -15,7 +15,8 @@ use super::request::Named;
 use super::schemas::{ProblemBody, ToolDetail};
 use crate::mcp::input_schema;
 use crate::pipeline::admit;
-use crate::pipeline::call::Call;
+use crate::pipeline::permits::runs_max;
+use crate::pipeline::policy::Policy;
 use crate::tool_facts;
 
 /// The tools of `GET /tools`.
@@ -38,7 +39,7 @@ pub(super) struct ToolSummary {
     command: String,
     description: String,
     /// Runs at once.
-    concurrency: u32,
+    concurrency: usize,
     /// Seconds that a run may take where the call doesn't say.
     timeout: u64,
     has_metrics: bool,
@@ -50,12 +51,9 @@ pub(super) struct ToolSummary {
     (status = 200, description = "All tools", body = ToolList),
 ))]
 pub(super) async fn list(State(service): State<Service>) -> Json<ToolList> {
-    let engine = &service.engine;
-    let tools: Vec<_> = engine
-        .profiles()
-        .iter()
-        .map(|profile| summary(&service, profile))
-        .collect();
+    let policy = service.engine.policy();
+    let profiles = policy.profiles().iter();
+    let tools: Vec<_> = profiles.map(|profile| summary(&policy, profile)).collect();
     Json(ToolList {
         total: tools.len(),
         enabled: tools.iter().filter(|tool| tool.enabled).count(),
@@ -77,19 +75,16 @@ pub(super) async fn one(
     State(service): State<Service>,
     Named(name): Named,
 ) -> Result<Json<Map<String, Value>>, Problem> {
-    let engine = &service.engine;
-    let profile = engine.profiles().get(&name).ok_or_else(|| {
-        let known = admit::profile(engine.settings(), engine.profiles(), &Call::new(&name, ""));
-        // It isn't known, so this says so, with the nearest one.
-        let error = known.err().unwrap_or_else(super::no_such_path);
-        Problem::new(error.about(&name, ""))
-    })?;
-    let summary = serde_json::to_value(summary(&service, profile));
+    let policy = service.engine.policy();
+    // As for one that is to be switched off, which may be any.
+    let profile = admit::switchable(&policy, &name, false);
+    let profile = profile.map_err(|error| error.about(&name, ""))?;
+    let summary = serde_json::to_value(summary(&policy, profile));
     let mut facts = tool_facts::of(profile);
     if let Ok(Value::Object(summary)) = summary {
         facts.extend(summary);
     }
-    let scope = engine.settings().scope.for_tool(&profile.name);
+    let scope = policy.settings().scope.for_tool(&profile.name);
     let schema = input_schema::schema(profile, scope);
     facts.insert("input_schema".to_owned(), json!(schema));
     facts.insert(
@@ -99,16 +94,16 @@ pub(super) async fn one(
     Ok(Json(facts))
 }
 
-fn summary(service: &Service, profile: &Profile) -> ToolSummary {
-    let settings = service.engine.settings();
+fn summary(policy: &Policy, profile: &Profile) -> ToolSummary {
+    let settings = policy.settings();
     let command = profile.executable.file_name().unwrap_or_default();
     let timeout = settings.timeout.unwrap_or(profile.run.timeout);
     ToolSummary {
         name: profile.name.clone(),
-        enabled: admit::offered(settings, profile),
+        enabled: policy.offers(profile),
         command: command.to_string_lossy().into_owned(),
         description: profile.description.clone(),
-        concurrency: settings.concurrency.unwrap_or(profile.run.concurrency),
+        concurrency: runs_max(profile, settings.concurrency),
         timeout: timeout.min(profile.run.timeout_max).as_secs(),
         has_metrics: settings.service.metrics,
         has_circuit_breaker: true,

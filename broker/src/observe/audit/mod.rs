@@ -36,6 +36,8 @@ pub enum Kind {
     Outcome,
     /// A call that never came to the executor.
     Refused,
+    /// What is allowed was changed while the broker runs.
+    Changed,
     /// The broker ended in order.
     Stopped,
     /// A last line that was cut short by a crash was taken out.
@@ -79,6 +81,16 @@ pub struct Entry {
     /// The tool's exit code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub returncode: Option<i32>,
+    /// Of [`Kind::Changed`]: `reloaded`, or what became of the tool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<&'static str>,
+    /// Of [`Kind::Changed`]: the configuration keys whose values are others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+    /// The digest of the policy that it happened under, where that is not the
+    /// newest. Written as the record's own `policy`.
+    #[serde(skip)]
+    pub policy: Option<String>,
     /// Of [`Kind::Recovered`]: bytes taken out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cut_bytes: Option<u64>,
@@ -218,6 +230,34 @@ impl AuditLog {
             book.writer.append(&entry)
         })
         .await
+    }
+
+    /// Records a change of what is allowed. If it names a policy, that one is the
+    /// newest from now on.
+    ///
+    /// # Errors
+    ///
+    /// Where it can't be written; nothing may change then.
+    pub async fn changed(&self, mut entry: Entry) -> Result<(), AuditError> {
+        entry.kind = Kind::Changed;
+        self.with(move |book| {
+            book.writer.append(&entry)?;
+            if let Some(policy) = entry.policy {
+                book.writer.set_policy(policy);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Whether the next record can be written, as far as that can be told without
+    /// writing one.
+    ///
+    /// # Errors
+    ///
+    /// What stands in the way.
+    pub async fn check(&self) -> Result<(), AuditError> {
+        self.with(|book| book.writer.check()).await
     }
 
     /// Records that the broker ends.

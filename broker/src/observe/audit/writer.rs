@@ -105,11 +105,16 @@ impl Writer {
     /// Where that failed; the file has been or will be cut back to what it was.
     pub fn append(&mut self, entry: &Entry) -> Result<(), AuditError> {
         let written = self.append_all(entry);
-        // An intent that isn't on disk leads to nothing that could be missing.
-        if written.is_err() && entry.kind != Kind::Intent {
+        // An intent or a change that isn't on disk leads to nothing that could be missing.
+        if written.is_err() && !matches!(entry.kind, Kind::Intent | Kind::Changed) {
             self.lost = self.lost.saturating_add(1);
         }
         written
+    }
+
+    /// The digest for records that don't have their own.
+    pub fn set_policy(&mut self, policy: String) {
+        self.policy = policy;
     }
 
     /// Puts another file in the place of this one.
@@ -118,13 +123,34 @@ impl Writer {
         std::mem::replace(&mut self.file, file)
     }
 
-    fn append_all(&mut self, entry: &Entry) -> Result<(), AuditError> {
+    /// Whether a record could be added: the file is as it was left, and the last
+    /// record that was to be written could be.
+    ///
+    /// # Errors
+    ///
+    /// What stands in the way.
+    pub fn check(&mut self) -> Result<(), AuditError> {
+        self.is_as_left()?;
+        if self.lost > 0 {
+            let lost = self.lost;
+            let why = format!("the last {lost} records could not be written; is the disk full?");
+            return Err(AuditError::unfit(&self.path, why));
+        }
+        Ok(())
+    }
+
+    fn is_as_left(&mut self) -> Result<(), AuditError> {
         self.cut_back()?;
         let facts = self.file.metadata().map_err(|error| self.failed(error))?;
         if facts.len() != self.length {
             let why = "something else has changed it; nothing is added until mantlet is restarted";
             return Err(AuditError::unfit(&self.path, why));
         }
+        Ok(())
+    }
+
+    fn append_all(&mut self, entry: &Entry) -> Result<(), AuditError> {
+        self.is_as_left()?;
         if self.lost > 0 {
             let lost = Some(self.lost);
             self.write(&Entry {
@@ -141,7 +167,7 @@ impl Writer {
             seq: self.head.seq.saturating_add(1),
             time: Timestamp::now(),
             entry,
-            policy: &self.policy,
+            policy: entry.policy.as_deref().unwrap_or(&self.policy),
             previous: &self.head.hash,
         };
         let seq = record.seq;

@@ -11,13 +11,14 @@
 //! and a probe that gives none makes way for the next.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sandbox_profiles::Profile;
 use tokio::time::Instant;
 
 use crate::config::BreakerBounds;
+use crate::observe::metrics::BreakerState;
 use crate::outcome::{CallError, ErrorType, wait_seconds};
 
 /// When a call that finds a probe under way may try again, at the longest.
@@ -36,15 +37,31 @@ pub enum Word {
 
 /// All breakers.
 #[derive(Debug)]
-pub struct Breakers(HashMap<String, Breaker>);
+pub struct Breakers(HashMap<String, Arc<Breaker>>);
 
 impl Breakers {
     /// A closed breaker for each of these profiles.
     pub fn new<'a>(profiles: impl Iterator<Item = &'a Profile>, set: BreakerBounds) -> Self {
+        Self(HashMap::new()).renewed(profiles, set)
+    }
+
+    /// Breakers for other profiles and bounds. A tool that stays keeps its breaker,
+    /// in whatever state it is.
+    pub fn renewed<'a>(
+        &self,
+        profiles: impl Iterator<Item = &'a Profile>,
+        set: BreakerBounds,
+    ) -> Self {
         let breaker = |profile: &Profile| {
             let failures = set.failures.unwrap_or(profile.run.breaker_failures);
             let recovery = set.recovery.unwrap_or(profile.run.breaker_recovery);
-            let breaker = Breaker::new(&profile.name, failures, recovery);
+            let breaker = match self.0.get(&profile.name) {
+                Some(breaker) => {
+                    breaker.change(failures, recovery);
+                    Arc::clone(breaker)
+                }
+                None => Arc::new(Breaker::new(&profile.name, failures, recovery)),
+            };
             (profile.name.clone(), breaker)
         };
         Self(profiles.map(breaker).collect())
@@ -62,18 +79,30 @@ impl Breakers {
         })?;
         breaker.admit(now)
     }
+
+    /// How each tool's breaker stands. One whose time is up is open until a call comes.
+    pub fn states(&self) -> impl Iterator<Item = (&str, BreakerState)> {
+        self.0.values().map(|breaker| {
+            let state = match breaker.lock().position {
+                Position::Closed { .. } => BreakerState::Closed,
+                Position::Open { .. } => BreakerState::Open,
+                Position::HalfOpen => BreakerState::HalfOpen,
+            };
+            (breaker.tool.as_str(), state)
+        })
+    }
 }
 
 #[derive(Debug)]
 struct Breaker {
     tool: String,
-    failures_max: u32,
-    recovery: Duration,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
+    failures_max: u32,
+    recovery: Duration,
     position: Position,
     /// Counts the changes of position, so that late words are told from others.
     generation: u64,
@@ -103,13 +132,20 @@ impl Breaker {
         let position = Position::Closed { failures: 0 };
         Self {
             tool: tool.to_owned(),
-            failures_max,
-            recovery,
             state: Mutex::new(State {
+                failures_max,
+                recovery,
                 position,
                 generation: 0,
             }),
         }
+    }
+
+    /// Other bounds, from the next fault on.
+    fn change(&self, failures_max: u32, recovery: Duration) {
+        let mut state = self.lock();
+        state.failures_max = failures_max;
+        state.recovery = recovery;
     }
 
     fn admit(&self, now: Instant) -> Result<Admission<'_>, CallError> {
@@ -126,7 +162,7 @@ impl Breaker {
                     "breaker half-open: one call tries the tool"
                 );
             }
-            Position::HalfOpen => return Err(self.refusal(self.recovery.min(PROBE_HINT))),
+            Position::HalfOpen => return Err(self.refusal(state.recovery.min(PROBE_HINT))),
         }
         Ok(Admission {
             breaker: self,
@@ -147,17 +183,17 @@ impl Breaker {
             }
             (Position::Closed { failures }, Word::Fault) => {
                 let failures = failures.saturating_add(1);
-                if failures < self.failures_max {
+                if failures < state.failures_max {
                     state.position = Position::Closed { failures };
                     return;
                 }
-                self.open(now)
+                self.open(now, state.recovery)
             }
             (Position::HalfOpen, Word::Works) => {
                 tracing::info!(tool = self.tool, "breaker closed: the tool works again");
                 Position::Closed { failures: 0 }
             }
-            (Position::HalfOpen, Word::Fault) => self.open(now),
+            (Position::HalfOpen, Word::Fault) => self.open(now, state.recovery),
             // The next call may probe at once.
             (Position::HalfOpen, Word::Nothing) => Position::Open { until: now },
             (Position::Closed { .. }, Word::Nothing) | (Position::Open { .. }, _) => return,
@@ -165,14 +201,14 @@ impl Breaker {
         state.change(next);
     }
 
-    fn open(&self, now: Instant) -> Position {
-        let recovery_sec = self.recovery.as_secs();
+    fn open(&self, now: Instant, recovery: Duration) -> Position {
+        let recovery_sec = recovery.as_secs();
         tracing::warn!(
             tool = self.tool,
             recovery_sec,
             "breaker open: the tool keeps failing"
         );
-        let until = now.checked_add(self.recovery).unwrap_or(now);
+        let until = now.checked_add(recovery).unwrap_or(now);
         Position::Open { until }
     }
 

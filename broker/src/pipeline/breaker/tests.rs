@@ -134,3 +134,30 @@ fn a_call_that_waited_is_refused_if_the_breaker_opened_meanwhile() {
     probe.settle(Word::Works, now + RECOVERY);
     assert!(breaker.admit(now + RECOVERY).is_ok());
 }
+
+#[test]
+fn other_bounds_leave_it_as_open_as_it_is() {
+    let now = Instant::now();
+    let profiles = sandbox_profiles::load::built_in().unwrap();
+    let bounds = |failures, recovery| BreakerBounds {
+        failures: Some(failures),
+        recovery: Some(recovery),
+    };
+    let before = Breakers::new(profiles.iter(), bounds(2, RECOVERY));
+    for _ in 0..2 {
+        before.admit("nmap", now).unwrap().settle(Word::Fault, now);
+    }
+    before.admit("ping", now).unwrap().settle(Word::Fault, now);
+    let without_dig = profiles.iter().filter(|profile| profile.name != "dig");
+    let after = before.renewed(without_dig, bounds(1, RECOVERY * 2));
+    assert!(after.admit("nmap", now).is_err(), "open");
+    assert!(after.admit("dig", now).is_err(), "gone");
+    after.admit("ping", now).unwrap().settle(Word::Fault, now);
+    assert!(after.admit("ping", now).is_err(), "by the new threshold");
+    let later = now + RECOVERY;
+    assert!(after.admit("ping", later).is_err(), "for the new time");
+    assert!(
+        after.admit("nmap", later).is_ok(),
+        "for the time it was told"
+    );
+}

@@ -8,12 +8,14 @@
 //! connection is left.
 
 pub mod bind;
+pub mod mcp;
 pub mod tls;
 
 mod authenticate;
 mod connection;
 mod front;
 mod hosts;
+mod sessions;
 mod stall;
 
 use std::io;

@@ -95,7 +95,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Stall<T> {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
-    use tokio::time::Instant;
+    use tokio::time::{Instant, sleep};
 
     use super::*;
 
@@ -108,7 +108,7 @@ mod tests {
             let mut taken = Vec::new();
             let mut byte = [0; 4];
             while taken.len() < 40 {
-                tokio::time::sleep(Duration::from_secs(9)).await;
+                sleep(Duration::from_secs(9)).await;
                 let count = theirs.read(&mut byte).await.unwrap();
                 taken.extend_from_slice(&byte[..count]);
             }

@@ -14,8 +14,8 @@ use rmcp::service::{RoleServer, ServerInitializeError, Service, serve_server_wit
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Stop;
-use crate::mcp::Server;
 use crate::mcp::guard::Guard;
+use crate::mcp::{Clients, Server};
 use crate::pipeline::Engine;
 use crate::pipeline::caller::{Caller, Surface};
 
@@ -86,8 +86,9 @@ pub enum StdioError {
 /// Where the streams can't be used, no session could be opened, or the session broke. A client
 /// that goes away is not an error.
 pub async fn serve(engine: Engine, stop: Stop) -> Result<(), StdioError> {
-    let limits = Limits::for_calls(engine.settings().calls_max);
-    let service = Server::new(engine, Caller::local(Surface::Stdio));
+    let limits = Limits::for_calls(engine.policy().settings().calls_max);
+    let clients = Clients::One(Caller::local(Surface::Stdio));
+    let service = Server::new(engine, clients, stop.drain.clone());
     let handles = handles::open().map_err(StdioError::Streams)?;
     serve_streams(
         service,

@@ -1,5 +1,6 @@
 //! One connection as a client sees it, byte for byte, over in-memory streams.
 
+mod changes;
 mod ending;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +18,7 @@ use tokio::io::{
 };
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 

@@ -14,63 +14,96 @@ use tokio::io::{
 use tokio::time::timeout;
 
 use super::*;
-use crate::outcome::{CallError, ErrorType, Resolved, RunFacts};
+use crate::config::Settings;
+use crate::outcome::{CallError, ErrorType, Outcome, Resolved, RunFacts};
 use crate::pipeline::RunEvent;
+use crate::pipeline::caller::Surface;
+use crate::pipeline::runs::Live;
+use crate::store::Store;
 use guard::Guard;
 use output_schema::{ERROR_FIELDS, RESULT_FIELDS};
 
 const SOON: Duration = Duration::from_secs(5);
 
+mod long;
+
 /// A pipeline whose calls end as their targets say.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Stub {
     cancelled: Arc<AtomicBool>,
+    runs: Runs,
+    inline: Duration,
 }
 
 impl RunTool for Stub {
-    async fn run(
-        &self,
-        call: Call,
-        observer: Arc<dyn Observer>,
-        cancel: CancellationToken,
-    ) -> Outcome {
+    fn start(&self, call: Call, caller: &Caller, observer: Arc<dyn Observer>) -> Running {
+        assert!(call.target != "panic", "asked to");
+        let info = Runs::info(caller, &call.tool, &call.target, "ours");
         let mut outcome = outcome(&call);
-        match call.target.as_str() {
-            "panic" => panic!("asked to"),
-            "refused" => outcome.error = Some(refusal()),
-            "slow" => {
-                cancel.cancelled().await;
-                self.cancelled.store(true, Ordering::SeqCst);
-                outcome.error = Some(CallError::new(ErrorType::Cancelled, "cancelled", "again"));
-            }
-            "busy" => {
-                observer.observe(RunEvent::Started {
-                    run_id: "r".into(),
-                    pid: 1,
-                });
-                for percent in 1..=1000 {
-                    let percent = f64::from(percent) / 10.0;
-                    observer.observe(RunEvent::Progress {
-                        percent,
-                        message: "scanning".into(),
-                    });
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
-                outcome.facts = facts("", "done");
-            }
-            "killed" => {
-                outcome.facts = facts("", "half of it");
-                outcome.facts.timed_out = true;
-                outcome.error = Some(CallError::new(
-                    ErrorType::Timeout,
-                    "the time was up",
-                    "more",
-                ));
-            }
-            "huge" => outcome.facts = facts(&"x".repeat(1024 * 1024), &"y".repeat(20_000)),
-            _ => outcome.facts = facts("plain", "two hosts"),
+        outcome.run_id.clone_from(&info.run_id);
+        let cancelled = Arc::clone(&self.cancelled);
+        self.runs
+            .start(info, observer, |live, observer| async move {
+                end_of(
+                    &call.target,
+                    &live,
+                    observer.as_ref(),
+                    &cancelled,
+                    &mut outcome,
+                )
+                .await;
+                outcome
+            })
+    }
+
+    fn runs(&self) -> &Runs {
+        &self.runs
+    }
+
+    fn inline_time(&self) -> Duration {
+        self.inline
+    }
+}
+
+async fn end_of(
+    target: &str,
+    live: &Live,
+    observer: &dyn Observer,
+    cancelled: &AtomicBool,
+    outcome: &mut Outcome,
+) {
+    match target {
+        "panicking" => panic!("later"),
+        "refused" => outcome.error = Some(refusal()),
+        "slow" => {
+            live.cancel().cancelled().await;
+            cancelled.store(true, Ordering::SeqCst);
+            outcome.error = Some(CallError::new(ErrorType::Cancelled, "cancelled", "again"));
         }
-        outcome
+        "busy" => {
+            let run_id = "r".into();
+            observer.observe(RunEvent::Started { run_id, pid: 1 });
+            for percent in 1..=1000 {
+                let percent = f64::from(percent) / 10.0;
+                let message = "scanning".into();
+                observer.observe(RunEvent::Progress { percent, message });
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            outcome.facts = facts("", "done");
+        }
+        "killed" => {
+            outcome.facts = facts("", "half of it");
+            outcome.facts.timed_out = true;
+            let error = CallError::new(ErrorType::Timeout, "the time was up", "more");
+            outcome.error = Some(error);
+        }
+        "huge" => outcome.facts = facts(&"x".repeat(1024 * 1024), &"y".repeat(20_000)),
+        "hosts" => {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            outcome.facts = facts(&"line\n".repeat(4000), "hosts");
+            outcome.facts.structured = long::scan();
+        }
+        _ => outcome.facts = facts("plain", "two hosts"),
     }
 }
 
@@ -125,11 +158,25 @@ struct Client {
 
 impl Client {
     async fn open() -> Self {
-        let stub = Stub::default();
+        Self::open_with(SOON).await
+    }
+
+    async fn open_with(inline: Duration) -> Self {
+        let settings = Settings::load(None, |_| None).unwrap();
+        let stub = Stub {
+            cancelled: Arc::default(),
+            runs: Runs::new(Store::open(&settings.store, None).unwrap()),
+            inline,
+        };
         let cancelled = Arc::clone(&stub.cancelled);
         let profiles = load::built_in().unwrap();
         let scope = Scope::new(&ScopeConfig::default()).unwrap();
-        let server = Server::with(stub, &profiles.iter().collect::<Vec<_>>(), &scope);
+        let server = Server::with(
+            stub,
+            Clients::One(Caller::local(Surface::Stdio)),
+            &profiles.iter().collect::<Vec<_>>(),
+            &scope,
+        );
         let (client, stream) = tokio::io::duplex(64 * 1024);
         tokio::spawn(async move {
             let running = serve_server(Guard::new(server), split(stream))

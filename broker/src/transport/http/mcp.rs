@@ -1,0 +1,122 @@
+//! MCP at `/mcp`, by the protocol's streamable HTTP transport.
+//!
+//! What it is: the library's transport with our sessions, for any server: both
+//! eras, each request served for the caller who sent it.
+//! What it is not: access, Host and Origin, or bounds on bodies; the layers
+//! around it keep those, for every route alike.
+//!
+//! Invariants: a request without a caller is not served; a client that
+//! disconnects cancels its request, in either era.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Extension;
+use axum::body::Body;
+use axum::http::{Method, Request};
+use axum::response::Response;
+use axum::routing::{MethodRouter, any};
+use futures::StreamExt as _;
+use rmcp::ServerHandler;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use tokio_util::sync::CancellationToken;
+
+use super::super::Stop;
+use super::front::BODY_BYTES_MAX;
+use super::sessions::{ASKING, Asking, Sessions};
+use crate::outcome::{CallError, ErrorType};
+use crate::pipeline::caller::Caller;
+use crate::rest::problem::Problem;
+
+/// When a session may be free again, in seconds.
+const RETRY_AFTER_SEC: u64 = 5;
+
+/// The end point. Cheap to clone.
+pub struct McpEndpoint<S> {
+    library: StreamableHttpService<S, Sessions>,
+    drain: CancellationToken,
+}
+
+impl<S> Clone for McpEndpoint<S> {
+    fn clone(&self) -> Self {
+        Self {
+            library: self.library.clone(),
+            drain: self.drain.clone(),
+        }
+    }
+}
+
+impl<S> fmt::Debug for McpEndpoint<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("McpEndpoint")
+    }
+}
+
+impl<S: ServerHandler + Send + 'static> McpEndpoint<S> {
+    /// Serves what `server` makes; it is asked once for each session, and for
+    /// each request without one.
+    pub fn new(
+        server: impl Fn() -> S + Send + Sync + 'static,
+        sessions_max: usize,
+        stop: &Stop,
+    ) -> Self {
+        let config = StreamableHttpServerConfig::default()
+            .with_legacy_session_mode(true)
+            .with_json_response(true)
+            .with_sse_retry(None)
+            .with_max_request_body_bytes(BODY_BYTES_MAX)
+            .with_cancellation_token(stop.cancel.clone())
+            // Checked for all routes, in one place, before this one is reached.
+            .disable_allowed_hosts()
+            .disable_allowed_origins();
+        let sessions = Arc::new(Sessions::new(sessions_max));
+        Self {
+            library: StreamableHttpService::new(move || Ok(server()), sessions, config),
+            drain: stop.drain.clone(),
+        }
+    }
+
+    /// The route, for callers whom the layers around it have put into the request.
+    pub fn route<T: Clone + Send + Sync + 'static>(self) -> MethodRouter<T> {
+        any(
+            move |Extension(caller): Extension<Caller>, request: Request<Body>| async move {
+                self.serve(caller, request).await.map_err(Problem::from)
+            },
+        )
+    }
+
+    /// Answers one request of this caller.
+    ///
+    /// # Errors
+    ///
+    /// Where every session there is room for is in use.
+    pub async fn serve(
+        &self,
+        caller: Caller,
+        mut request: Request<Body>,
+    ) -> Result<Response, CallError> {
+        // The server reads it from the request that the library hands on.
+        request.extensions_mut().insert(caller.clone());
+        let listens = request.method() == Method::GET;
+        let full = Arc::new(AtomicBool::new(false));
+        let asking = Asking {
+            caller,
+            full: Arc::clone(&full),
+        };
+        let response = ASKING.scope(asking, self.library.handle(request)).await;
+        if full.load(Ordering::Relaxed) {
+            let what = "every MCP session is in use";
+            let remedy = "end a session (DELETE /mcp), or call again when one was silent";
+            let error = CallError::new(ErrorType::ResourceExhausted, what, remedy);
+            return Err(error.with("retry_after_sec", RETRY_AFTER_SEC));
+        }
+        let response = response.map(Body::new);
+        if !listens {
+            return Ok(response);
+        }
+        // Nobody waits for an answer there, so it must not hold up the end.
+        let drain = self.drain.clone().cancelled_owned();
+        Ok(response.map(|body| Body::from_stream(body.into_data_stream().take_until(drain))))
+    }
+}
