@@ -24,6 +24,7 @@ demo: ## Scans a small lab on this machine through an MCP client session
 test: test-needs ## Runs all tests; as root also those that need network namespaces
 	@rm -f $(SKIP_LOG) && touch $(SKIP_LOG)
 	$(CARGO) build --locked --workspace --bins
+	$(CARGO) build --locked --package mantlet --example conformance
 	$(CARGO) test --locked --workspace --doc --quiet
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 	  run="$(CARGO) nextest run --locked --workspace --config-file tests/nextest.toml"; \

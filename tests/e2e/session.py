@@ -1,9 +1,9 @@
 """One MCP session with the official SDK, reported as JSON on the last line.
 
-Usage: session.py MODE TARGET SLOW_TARGET -- COMMAND...
+Usage: session.py MODE TARGET SLOW_TARGET -- COMMAND...|URL
 
 MODE is "one" for SDK 1.x, else a mode of SDK 2.x: legacy, auto or a protocol
-version. The session lists the tools, scans TARGET with the template "quick",
+version. A server at a URL gets the token of MANTLET_TOKEN. The session lists the tools, scans TARGET with the template "quick",
 then starts a long scan of SLOW_TARGET, waits for its first progress, cancels
 it and measures how long the scan's process lives on.
 """
@@ -77,23 +77,38 @@ class ClientTwo:
         task.cancel()
 
 
-@asynccontextmanager
-async def connect(mode, command):
+def over_http(url):
+    """A transport to a server at a URL, with the token."""
+    from mcp.client.streamable_http import streamable_http_client
+    from mcp.shared._httpx_utils import create_mcp_http_client
+
+    headers = {"Authorization": f"Bearer {os.environ['MANTLET_TOKEN']}"}
+    return streamable_http_client(url, http_client=create_mcp_http_client(headers=headers))
+
+
+def over_stdio(command, *arguments):
+    """A transport to a server that it starts."""
     from mcp import StdioServerParameters
     from mcp.client.stdio import stdio_client
 
-    server = StdioServerParameters(command=command[0], args=command[1:])
+    return stdio_client(StdioServerParameters(command=command, args=list(arguments)))
+
+
+@asynccontextmanager
+async def connect(mode, command):
+    transport = (over_http if command[0].startswith("http") else over_stdio)(*command)
     async with AsyncExitStack() as stack:
         if mode == "one":
             from mcp import ClientSession
 
-            streams = await stack.enter_async_context(stdio_client(server))
-            session = await stack.enter_async_context(ClientSession(*streams))
+            streams = await stack.enter_async_context(transport)
+            # HTTP's third is a question after its session, which nobody asks.
+            session = await stack.enter_async_context(ClientSession(*streams[:2]))
             yield ClientOne(session, await session.initialize())
         else:
             from mcp import Client
 
-            yield ClientTwo(await stack.enter_async_context(Client(server, mode=mode)))
+            yield ClientTwo(await stack.enter_async_context(Client(transport, mode=mode)))
 
 
 async def long_scan(client, target):

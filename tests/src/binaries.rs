@@ -56,6 +56,24 @@ impl Binaries {
         }
         Ok(found)
     }
+
+    /// An example of the broker, which only this account needs to execute.
+    ///
+    /// # Errors
+    ///
+    /// When it is missing, with the command that builds it.
+    pub fn example(name: &str) -> Result<PathBuf> {
+        let this = std::env::current_exe().context("the path of this test")?;
+        let profile = this.ancestors().nth(2).context("the profile directory")?;
+        let path = profile.join("examples").join(name);
+        if !path.is_file() {
+            bail!(
+                "{} is missing; run `cargo build --package mantlet --example {name}`",
+                path.display()
+            );
+        }
+        Ok(path)
+    }
 }
 
 /// Whether every directory down to `path` lets every account through.

@@ -1,6 +1,6 @@
 //! `mantlet serve`, started for one test, and clients of it.
 //!
-//! What it is: the service on a port of its own (or where the test says), its
+//! What it is: the service (or the conformance fixture, which listens as it does) on a port of its own (or where the test says), its
 //! tokens made by `mantlet token`, and requests by curl or by raw bytes.
 //! What it is not: an HTTP library. What curl can't be made to send is sent as
 //! bytes.
@@ -205,7 +205,25 @@ impl<'a> Prepared<'a> {
     ///
     /// When it doesn't.
     pub fn start(self, extra: &str) -> Result<HttpService<'a>> {
-        let mut running = Running::start(&mut self.mantlet(extra, &["serve"])?)?;
+        let mut command = self.mantlet(extra, &["serve"])?;
+        self.listening(&mut command)
+    }
+
+    /// Starts the conformance fixture in place of the service.
+    ///
+    /// # Errors
+    ///
+    /// When it isn't built, or doesn't listen.
+    pub fn start_fixture(self) -> Result<HttpService<'a>> {
+        fs::create_dir(self.state())?;
+        let program = Binaries::example("conformance")?;
+        let mut command = self.command(&program.display().to_string());
+        command.arg(self.state());
+        self.listening(&mut command)
+    }
+
+    fn listening(self, command: &mut Command) -> Result<HttpService<'a>> {
+        let mut running = Running::start(command)?;
         let listening = |log: &str| {
             let mut lines = log.lines().filter_map(|line| {
                 let line: Value = serde_json::from_str(line).ok()?;

@@ -16,6 +16,8 @@
 // Clients and servers first, what they stand on after them.
 pub mod python_client;
 
+pub mod node;
+
 pub mod stdio_client;
 
 pub mod http_service;

@@ -52,13 +52,19 @@ impl Sdk {
         Ok(None)
     }
 
-    /// Runs `tests/e2e/NAME` on the lab's client host and gives its answer;
-    /// `None` where the SDK isn't installed.
+    /// Runs `tests/e2e/NAME` on the lab's client host, with this token for HTTP,
+    /// and gives its answer; `None` where the SDK isn't installed.
     ///
     /// # Errors
     ///
     /// When the script fails or its last line isn't JSON.
-    pub fn session(self, lab: &Lab, name: &str, args: &[&str]) -> Result<Option<Value>> {
+    pub fn session(
+        self,
+        lab: &Lab,
+        name: &str,
+        args: &[&str],
+        token: &str,
+    ) -> Result<Option<Value>> {
         let Some(python) = self.interpreter()? else {
             return Ok(None);
         };
@@ -68,6 +74,7 @@ impl Sdk {
         let mut command = lab.client().command(Identity::Root, python);
         // -I would hide the environment; -B keeps the source tree clean.
         command.arg("-B").arg(script).args(args);
+        command.env("MANTLET_TOKEN", token);
         let ended = run(&mut command, SESSION)?.expect_code(0)?;
         let line = ended
             .stdout

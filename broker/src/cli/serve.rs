@@ -146,9 +146,9 @@ async fn listen(ready: Ready, opened: Opened) -> Result<(), Exit> {
         }
     };
     // Its lists are made once, for all sessions and requests.
-    let server = Server::new(engine.clone(), Clients::Many, stop.drain.clone());
+    let tools = Server::new(engine.clone(), Clients::Many, stop.drain.clone());
     let sessions_max = settings.service.sessions_max;
-    let mcp = McpEndpoint::new(move || server.clone(), sessions_max, &stop);
+    let mcp = McpEndpoint::new(move || tools.clone(), sessions_max, &stop);
     let service = rest::Service {
         health: probes::start(&engine, "http", Vec::new()),
         engine: engine.clone(),

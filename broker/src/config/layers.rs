@@ -123,15 +123,12 @@ impl Layers {
             else {
                 continue;
             };
-            match from_text(key.kind, text.trim()) {
-                Some(set) => {
-                    self.values.insert(key.path, (set, Source::Variable(name)));
-                }
-                None => {
-                    let shown = neutralise::line(&text, SHOWN_CHARS_MAX);
-                    let what = format!("{shown:?} is not {} ({})", accepts(key.kind), key.path);
-                    faults.push(ConfigError::Variable { name, what });
-                }
+            if let Some(set) = from_text(key.kind, text.trim()) {
+                self.values.insert(key.path, (set, Source::Variable(name)));
+            } else {
+                let shown = neutralise::line(&text, SHOWN_CHARS_MAX);
+                let what = format!("{shown:?} is not {} ({})", accepts(key.kind), key.path);
+                faults.push(ConfigError::Variable { name, what });
             }
         }
         Faults::none_or(faults)

@@ -142,7 +142,8 @@ impl Lists {
     fn tell_all(&self, (tools, prompts): (bool, bool)) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.peers.retain(|peer| !peer.is_transport_closed());
-        for peer in told.peers.iter().cloned() {
+        for peer in &told.peers {
+            let peer = peer.clone();
             tokio::spawn(tokio::time::timeout(TELL_WAIT, async move {
                 if tools && let Err(error) = peer.notify_tool_list_changed().await {
                     tracing::debug!(%error, "a client was not told of other tools");
@@ -171,7 +172,7 @@ impl Lists {
             tokio::select! {
                 () = context.cancelled() => return Ok(()),
                 () = self.ending.cancelled() => return Ok(()),
-                changed = changes.changed() => if changed.is_err() {
+                news = changes.changed() => if news.is_err() {
                     return Ok(());
                 },
             }
@@ -210,7 +211,7 @@ async fn watch_for(
     loop {
         tokio::select! {
             () = end.cancelled() => return,
-            changed = changes.changed() => if changed.is_err() {
+            news = changes.changed() => if news.is_err() {
                 return;
             },
         }

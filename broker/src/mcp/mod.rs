@@ -347,7 +347,7 @@ impl<E: RunTool> ServerHandler for Server<E> {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         const SERVED: &[&str] = &[
             "initialize",
@@ -363,7 +363,11 @@ impl<E: RunTool> ServerHandler for Server<E> {
             "tasks/update",
             "subscriptions/listen",
         ];
-        if SERVED.contains(&request.method.as_str()) {
+        // The stateless era has no handshake, of whatever shape.
+        let version = context.meta.protocol_version();
+        let stateless = version.is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
+        let served = SERVED.contains(&request.method.as_str());
+        if served && !(stateless && request.method == "initialize") {
             let message = format!("the params of {} have the wrong shape", request.method);
             return Err(ErrorData::invalid_params(message, None));
         }

@@ -298,7 +298,6 @@ impl Engine {
         observer: Arc<dyn Observer>,
         mut outcome: Outcome,
     ) -> Outcome {
-        let began = Instant::now();
         let run_id = outcome.run_id.as_str();
         let span = tracing::info_span!(
             "run", run_id, correlation_id = %outcome.correlation_id, tool = %call.tool, %caller
@@ -308,7 +307,13 @@ impl Engine {
         let known = policy.profiles().get(&call.tool);
         let tool = known.map_or(&call.tool, |profile| &profile.name);
         let watched = self.0.watch.call(caller, &outcome, tool, observer);
-        let steps = self.steps(&policy, &call, caller, began, &watched, live, &mut outcome);
+        let asked = Asked {
+            policy: &policy,
+            call: &call,
+            caller,
+            began: Instant::now(),
+        };
+        let steps = self.steps(&asked, &watched, live, &mut outcome);
         // What a panic leaves half done is dropped with the steps; the outcome is whole at any time.
         let steps = AssertUnwindSafe(steps)
             .catch_unwind()
@@ -322,7 +327,7 @@ impl Engine {
             };
             outcome.error = Some(error.about(&call.tool, &call.target));
         }
-        outcome.execution_time = began.elapsed().as_secs_f64();
+        outcome.execution_time = asked.began.elapsed().as_secs_f64();
         span.in_scope(|| log_end(&outcome));
         let recorded = audited::end(self.0.audit.as_ref(), &policy, caller, &outcome);
         recorded.instrument(span).await;
@@ -332,15 +337,18 @@ impl Engine {
 
     async fn steps(
         &self,
-        policy: &Policy,
-        call: &Call,
-        caller: &Caller,
-        began: Instant,
+        asked: &Asked<'_>,
         observer: &dyn Observer,
         live: &Live,
         outcome: &mut Outcome,
     ) -> Result<(), CallError> {
         let inner = &self.0;
+        let Asked {
+            policy,
+            call,
+            caller,
+            began,
+        } = *asked;
         let settings = policy.settings();
         let cancel = live.cancel();
         let _under_way = policy.permits.call()?;
@@ -384,6 +392,14 @@ impl Engine {
         outcome.facts = ended.facts;
         ended.result.map_err(|error| pinned.with_nearest(error))
     }
+}
+
+/// One call, and what holds for it.
+struct Asked<'a> {
+    policy: &'a Policy,
+    call: &'a Call,
+    caller: &'a Caller,
+    began: Instant,
 }
 
 /// The step's result, unless the client cancels first.

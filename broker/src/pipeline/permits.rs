@@ -55,6 +55,7 @@ impl Permits {
 
     /// Gates for other profiles and bounds. A tool that stays keeps its gate, with
     /// what runs and waits there, and so do its calls under the former bounds.
+    #[must_use]
     pub fn renewed<'a>(
         &self,
         profiles: impl Iterator<Item = &'a Profile>,

@@ -47,6 +47,7 @@ impl Breakers {
 
     /// Breakers for other profiles and bounds. A tool that stays keeps its breaker,
     /// in whatever state it is.
+    #[must_use]
     pub fn renewed<'a>(
         &self,
         profiles: impl Iterator<Item = &'a Profile>,

@@ -240,7 +240,7 @@ fn slow_server() -> u16 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_calls_under_reloads_all_end_well_and_a_narrower_scope_holds_on_both_sides() {
     let Some(program) = executor() else {
-        eprintln!("SKIP mantlet-executor is not built");
+        writeln!(std::io::stderr(), "SKIP mantlet-executor is not built").unwrap();
         return;
     };
     let scope = |networks: &str, port: &str| {

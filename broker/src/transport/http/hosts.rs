@@ -182,7 +182,8 @@ mod tests {
 
     #[test]
     fn only_our_names_and_pages_of_ours_pass() {
-        let cases: [(&str, &[(&str, &str)], u16); 24] = [
+        type Headers = [(&'static str, &'static str)];
+        let cases: [(&str, &Headers, u16); 24] = [
             ("/", &[("host", "localhost")], 200),
             ("/", &[("host", "LocalHost:9999")], 200),
             ("/", &[("host", "127.0.0.1:8080")], 200),

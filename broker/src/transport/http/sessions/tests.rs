@@ -66,7 +66,7 @@ async fn service(sessions_max: usize) -> Service {
     };
     let endpoint = McpEndpoint::new(move || Waits(sender.clone()), sessions_max, &told_to);
     let serve = move |headers: HeaderMap, request: Request<Body>| async move {
-        let surface = match headers.get("who").map(|who| who.as_bytes()) {
+        let surface = match headers.get("who").map(axum::http::HeaderValue::as_bytes) {
             Some(b"other") => Surface::Terminal,
             _ => Surface::Stdio,
         };
