@@ -24,6 +24,7 @@ pub mod store;
 pub mod access;
 pub mod private_dir;
 pub mod state_dir;
+pub mod tool_facts;
 
 pub mod outcome;
 pub mod results;

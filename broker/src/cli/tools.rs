@@ -7,11 +7,12 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use sandbox_profiles::Profile;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::start::{Logs, ready};
 use super::{Exit, JsonFlag, complain, print};
 use crate::pipeline::admit::offered;
+use crate::tool_facts;
 
 /// Runs the command.
 pub fn command(config: Option<&Path>, flag: &JsonFlag) -> Exit {
@@ -25,7 +26,10 @@ pub fn command(config: Option<&Path>, flag: &JsonFlag) -> Exit {
         .filter(|profile| offered(&ready.settings, profile))
         .collect();
     if flag.json {
-        let tools: Vec<_> = offered.iter().map(|profile| tool_json(profile)).collect();
+        let tools: Vec<_> = offered
+            .iter()
+            .map(|profile| tool_facts::of(profile))
+            .collect();
         print(&format!(
             "{:#}\n",
             json!({ "tools": tools, "errors": ready.profile_errors })
@@ -43,43 +47,6 @@ pub fn command(config: Option<&Path>, flag: &JsonFlag) -> Exit {
     } else {
         Exit::Failed
     }
-}
-
-fn tool_json(profile: &Profile) -> Value {
-    let templates: Vec<_> = profile
-        .templates
-        .iter()
-        .map(|template| {
-            json!({ "name": template.name, "title": template.title,
-                "description": template.description, "args": template.args })
-        })
-        .collect();
-    let flags: Vec<_> = profile
-        .flags
-        .iter()
-        .map(|flag| {
-            let needs: Vec<_> = flag
-                .needs
-                .iter()
-                .map(|need| need.what.to_string())
-                .collect();
-            json!({ "flag": flag.spelling, "aliases": flag.aliases, "summary": flag.summary,
-                "intrusive": flag.intrusive, "needs": needs })
-        })
-        .collect();
-    json!({
-        "name": profile.name,
-        "aliases": profile.aliases,
-        "title": profile.title,
-        "description": profile.description,
-        "executable": profile.executable,
-        "installed": profile.executable.exists(),
-        "package": profile.package,
-        "needs": profile.needs.iter().map(|need| need.what.to_string()).collect::<Vec<_>>(),
-        "timeout_sec": profile.run.timeout.as_secs(),
-        "templates": templates,
-        "flags": flags,
-    })
 }
 
 fn tool_text(profile: &Profile) -> String {

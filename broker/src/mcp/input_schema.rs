@@ -23,7 +23,7 @@ const EXTRA_ARGS_BYTES_MAX: usize = 2048;
 const TARGET_CHARS_MAX: usize = 253;
 
 /// The schema of a call to a tool.
-pub(super) fn schema(profile: &Profile, scope: &Scope) -> JsonObject {
+pub fn schema(profile: &Profile, scope: &Scope) -> JsonObject {
     let mut properties = Map::new();
     properties.insert("target".into(), target(profile));
     if !profile.templates.is_empty() {

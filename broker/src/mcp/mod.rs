@@ -10,10 +10,10 @@
 //! asked for it, and none after the answer.
 
 pub mod guard;
+pub mod input_schema;
 
 mod catalogue;
 mod inline;
-mod input_schema;
 mod lists;
 mod output_schema;
 mod progress;

@@ -96,14 +96,33 @@ impl Call {
     pub fn from_json_text(line: &[u8]) -> Result<Self, CallError> {
         // Editors on other systems put a byte order mark at a file's beginning.
         let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
-        let Fields(mut fields) = serde_json::from_slice(line).map_err(|error| {
-            let what = format!("is no JSON object with each field once: {error}");
-            invalid("call", &what, "give {\"tool\": …, \"target\": …}")
-        })?;
+        let mut fields = fields(line, "give {\"tool\": …, \"target\": …}")?;
         let tool = fields
             .remove("tool")
             .ok_or_else(|| invalid("tool", "is missing", "give the tool's name as `tool`"))?;
         Self::from_json(&text("tool", &tool)?, &fields)
+    }
+
+    /// Decodes a call to `tool` from JSON text that doesn't name it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Call::from_json`]; and where the text is no JSON object, or a field is
+    /// given twice.
+    pub fn from_json_body(tool: &str, body: &[u8]) -> Result<Self, CallError> {
+        let fields = fields(body, "give {\"target\": …}");
+        let fields = fields.map_err(|error| error.about(tool, ""))?;
+        Self::from_json(tool, &fields)
+    }
+}
+
+fn fields(text: &[u8], remedy: &str) -> Result<Map<String, Value>, CallError> {
+    match serde_json::from_slice(text) {
+        Ok(Fields(fields)) => Ok(fields),
+        Err(error) => {
+            let what = format!("is no JSON object with each field once: {error}");
+            Err(invalid("call", &what, remedy))
+        }
     }
 }
 

@@ -144,7 +144,7 @@ impl Permits {
 }
 
 /// How many runs of a tool there may be at once.
-pub(super) fn runs_max(profile: &Profile, concurrency: Option<u32>) -> usize {
+pub fn runs_max(profile: &Profile, concurrency: Option<u32>) -> usize {
     let runs = concurrency.unwrap_or(profile.run.concurrency);
     let runs = runs.min(profile.run.concurrency_max);
     usize::try_from(runs).unwrap_or(1).max(1)

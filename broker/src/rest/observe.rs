@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::Service;
 use super::problem::Problem;
+use super::schemas::{HealthReport, ProblemBody};
 use crate::access::Role;
 use crate::observe::feed::{self, Message};
 use crate::observe::{events, metrics};
@@ -26,7 +27,11 @@ use crate::pipeline::caller::Caller;
 use crate::pipeline::watched;
 use crate::probes;
 
-/// `GET /metrics`.
+/// The metrics, for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "service", responses(
+    (status = 200, description = "In the text format that Prometheus reads", body = str,
+        content_type = "application/openmetrics-text"),
+))]
 pub(super) async fn metrics(State(service): State<Service>) -> Result<Response, Problem> {
     if !service.engine.policy().settings().service.metrics {
         let what = "metrics are switched off";
@@ -37,7 +42,12 @@ pub(super) async fn metrics(State(service): State<Service>) -> Result<Response, 
     Ok((kind, service.engine.metrics_text()).into_response())
 }
 
-/// `GET /health`.
+/// How the service is, and what it was judged by.
+#[utoipa::path(get, path = "/health", tag = "service", responses(
+    (status = 200, description = "It is healthy", body = HealthReport),
+    (status = 207, description = "It is degraded", body = HealthReport),
+    (status = 503, description = "It is unhealthy", body = HealthReport),
+))]
 pub(super) async fn health(State(service): State<Service>) -> Response {
     let report = service.health.report().await;
     let status = StatusCode::from_u16(report.status.http_status());
@@ -45,7 +55,12 @@ pub(super) async fn health(State(service): State<Service>) -> Response {
     (status, Json(report.as_ref())).into_response()
 }
 
-/// `GET /readyz`.
+/// Whether calls can be answered.
+#[utoipa::path(get, path = "/readyz", tag = "service", responses(
+    (status = 200, description = "They can", body = str, content_type = "text/plain"),
+    (status = 503, description = "They can't", body = ProblemBody,
+        content_type = "application/problem+json"),
+))]
 pub(super) async fn ready(State(service): State<Service>) -> Result<&'static str, Problem> {
     let report = service.health.report().await;
     let ready = probes::ready(&report, service.drain.is_cancelled());
@@ -55,7 +70,12 @@ pub(super) async fn ready(State(service): State<Service>) -> Result<&'static str
     })
 }
 
-/// `GET /events`.
+/// Events as they happen: those of the caller's runs (an administrator's: of
+/// all), and every five seconds health and metrics.
+#[utoipa::path(get, path = "/events", tag = "service", responses(
+    (status = 200, description = "Server-sent events", body = str,
+        content_type = "text/event-stream"),
+))]
 pub(super) async fn events(
     State(service): State<Service>,
     Extension(caller): Extension<Caller>,

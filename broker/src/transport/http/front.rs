@@ -30,42 +30,14 @@ use super::hosts::Names;
 use crate::config::service::Service;
 use crate::outcome::{CallError, ErrorType};
 use crate::rest::problem::{self, Problem};
+use crate::rest::request::RequestId;
 
 /// Longest body of a request, in bytes (ACC6).
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
-/// Longest request id that is taken over, in characters.
-const REQUEST_ID_CHARS_MAX: usize = 64;
 /// How long a browser may remember what it may do.
 const PREFLIGHT_AGE: Duration = Duration::from_mins(10);
 
-static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// A request's id, for answers and logs.
-#[derive(Debug, Clone)]
-pub struct RequestId(HeaderValue);
-
-impl RequestId {
-    /// The caller's, where it is short and harmless, else one of ours.
-    fn of<B>(request: &Request<B>) -> Self {
-        let shown = request.headers().get(&X_REQUEST_ID);
-        let harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
-        let fits = |value: &&HeaderValue| {
-            let bytes = value.as_bytes();
-            (1..=REQUEST_ID_CHARS_MAX).contains(&bytes.len()) && bytes.iter().all(harmless)
-        };
-        if let Some(value) = shown.filter(fits) {
-            return Self(value.clone());
-        }
-        let own = HeaderValue::try_from(uuid::Uuid::now_v7().to_string());
-        // Digits and hyphens are a header's value.
-        Self(own.unwrap_or(HeaderValue::from_static("none")))
-    }
-
-    /// As text.
-    pub fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
-    }
-}
+static X_REQUEST_ID: HeaderName = HeaderName::from_static(RequestId::HEADER);
 
 /// All that requests pass, and the routes behind it.
 #[derive(Debug)]
@@ -90,7 +62,7 @@ impl Front {
 
     /// The answer to a request; there always is one.
     pub(super) async fn answer(&self, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
-        let id = RequestId::of(&request);
+        let id = RequestId::of(request.headers());
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let began = tokio::time::Instant::now();
         let answered = AssertUnwindSafe(self.named(peer, request, &id));
@@ -106,7 +78,7 @@ impl Front {
             "request answered"
         );
         let headers = response.headers_mut();
-        headers.insert(X_REQUEST_ID.clone(), id.0);
+        headers.insert(X_REQUEST_ID.clone(), id.into_header());
         headers
             .entry(header::CACHE_CONTROL)
             .or_insert(HeaderValue::from_static("no-store"));

@@ -38,7 +38,7 @@ use bind::Listener;
 use connection::{Peer, Shared};
 use front::Front;
 
-pub use front::{BODY_BYTES_MAX, RequestId};
+pub use front::BODY_BYTES_MAX;
 
 /// How long the end of cancelled runs, and the last answers, may take.
 const FAREWELL: Duration = Duration::from_secs(6);
