@@ -13,6 +13,9 @@
 mod audit;
 mod commands;
 mod differential;
+mod http_access;
+mod http_bytes;
+mod http_listen;
 mod injections;
 mod lifecycle;
 mod logs;

@@ -18,6 +18,8 @@ pub mod python_client;
 
 pub mod stdio_client;
 
+pub mod http_service;
+
 pub mod executor_process;
 
 pub mod hostile;
@@ -55,6 +57,7 @@ pub mod skip;
 
 pub use binaries::Binaries;
 pub use executor_process::ExecutorProcess;
+pub use http_service::HttpService;
 pub use lab::Lab;
 pub use raw_peer::RawPeer;
 pub use responder::Responder;

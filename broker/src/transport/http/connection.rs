@@ -102,10 +102,10 @@ where
             () = &mut draining => pin::Pin::new(&mut connection).graceful_shutdown(),
         }
     };
-    match ended {
-        Ok(()) => linger(connection.into_parts().io.into_inner()).await,
-        Err(error) => tracing::debug!(%error, peer = peer.name, "connection ended"),
+    if let Err(error) = ended {
+        tracing::debug!(%error, peer = peer.name, "connection ended");
     }
+    linger(connection.into_parts().io.into_inner()).await;
 }
 
 /// Says that nothing more is sent, and takes what the client still sends.

@@ -232,11 +232,12 @@ fn plain(request: &Request<Incoming>) -> Result<(), Problem> {
     Ok(())
 }
 
+/// A refusal after which nothing more is read, since it isn't sure where the
+/// next request would begin.
 fn refused(status: StatusCode, what: &str, remedy: &str) -> Problem {
-    Problem::with_status(
-        status,
-        CallError::new(ErrorType::ValidationError, what, remedy),
-    )
+    let error = CallError::new(ErrorType::ValidationError, what, remedy);
+    let close = HeaderValue::from_static("close");
+    Problem::with_status(status, error).header(header::CONNECTION, close)
 }
 
 fn too_long() -> Problem {

@@ -180,9 +180,11 @@ mod tests {
         )
     }
 
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], u16);
+
     #[test]
     fn only_our_names_and_pages_of_ours_pass() {
-        let cases: [(&str, &[(&str, &str)], u16); 24] = [
+        let cases: [Case<'_>; 24] = [
             ("/", &[("host", "localhost")], 200),
             ("/", &[("host", "LocalHost:9999")], 200),
             ("/", &[("host", "127.0.0.1:8080")], 200),

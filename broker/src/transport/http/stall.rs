@@ -108,7 +108,7 @@ mod tests {
             let mut taken = Vec::new();
             let mut byte = [0; 4];
             while taken.len() < 40 {
-                tokio::time::sleep(Duration::from_secs(9)).await;
+                sleep(Duration::from_secs(9)).await;
                 let count = theirs.read(&mut byte).await.unwrap();
                 taken.extend_from_slice(&byte[..count]);
             }

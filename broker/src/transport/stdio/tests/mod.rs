@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
+use tokio_util::sync::CancellationToken;
 
 const SOON: Duration = Duration::from_secs(5);
 
