@@ -22,134 +22,12 @@ use crate::pipeline::runs::Live;
 use crate::store::Store;
 use guard::Guard;
 use output_schema::{ERROR_FIELDS, RESULT_FIELDS};
+use stub::Stub;
 
 const SOON: Duration = Duration::from_secs(5);
 
 mod long;
-mod under_way;
-
-/// A pipeline whose calls end as their targets say.
-#[derive(Debug)]
-struct Stub {
-    cancelled: Arc<AtomicBool>,
-    runs: Runs,
-    inline: Duration,
-}
-
-impl RunTool for Stub {
-    fn start(&self, call: Call, caller: &Caller, observer: Arc<dyn Observer>) -> Running {
-        assert!(call.target != "panic", "asked to");
-        let info = Runs::info(caller, &call.tool, &call.target, "ours");
-        let mut outcome = outcome(&call);
-        outcome.run_id.clone_from(&info.run_id);
-        let cancelled = Arc::clone(&self.cancelled);
-        self.runs
-            .start(info, observer, |live, observer| async move {
-                end_of(
-                    &call.target,
-                    &live,
-                    observer.as_ref(),
-                    &cancelled,
-                    &mut outcome,
-                )
-                .await;
-                outcome
-            })
-    }
-
-    fn runs(&self) -> &Runs {
-        &self.runs
-    }
-
-    fn inline_time(&self) -> Duration {
-        self.inline
-    }
-}
-
-async fn end_of(
-    target: &str,
-    live: &Live,
-    observer: &dyn Observer,
-    cancelled: &AtomicBool,
-    outcome: &mut Outcome,
-) {
-    match target {
-        "panicking" => panic!("later"),
-        "refused" => outcome.error = Some(refusal()),
-        "slow" => {
-            live.cancel().cancelled().await;
-            cancelled.store(true, Ordering::SeqCst);
-            outcome.error = Some(CallError::new(ErrorType::Cancelled, "cancelled", "again"));
-        }
-        "busy" => {
-            let run_id = "r".into();
-            observer.observe(RunEvent::Started { run_id, pid: 1 });
-            for percent in 1..=1000 {
-                let percent = f64::from(percent) / 10.0;
-                let message = "scanning".into();
-                observer.observe(RunEvent::Progress { percent, message });
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-            outcome.facts = facts("", "done");
-        }
-        "killed" => {
-            outcome.facts = facts("", "half of it");
-            outcome.facts.timed_out = true;
-            let error = CallError::new(ErrorType::Timeout, "the time was up", "more");
-            outcome.error = Some(error);
-        }
-        "huge" => outcome.facts = facts(&"x".repeat(1024 * 1024), &"y".repeat(20_000)),
-        "hosts" => {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            outcome.facts = facts(&"line\n".repeat(4000), "hosts");
-            outcome.facts.structured = long::scan();
-        }
-        _ => outcome.facts = facts("plain", "two hosts"),
-    }
-}
-
-fn outcome(call: &Call) -> Outcome {
-    Outcome {
-        run_id: "run".into(),
-        correlation_id: call.correlation_id.clone().unwrap_or_else(|| "ours".into()),
-        tool: call.tool.clone(),
-        target: call.target.clone(),
-        argv: vec!["/usr/bin/nmap".into(), "10.0.0.1".into()],
-        targets: vec!["10.0.0.1".into()],
-        notes: vec!["-T4 was added".into()],
-        resolved: Some(Resolved {
-            name: "web.lab.internal".into(),
-            answers: vec![[10, 0, 0, 1].into(), [10, 0, 0, 2].into()],
-            pinned: [10, 0, 0, 1].into(),
-        }),
-        started_at: Timestamp::now(),
-        execution_time: 0.5,
-        facts: RunFacts::default(),
-        error: None,
-    }
-}
-
-fn facts(stdout: &str, summary: &str) -> RunFacts {
-    RunFacts {
-        returncode: Some(0),
-        stdout: stdout.into(),
-        stderr: stdout.into(),
-        summary: summary.into(),
-        sandbox: json!({ "uid": 65534 }),
-        ..RunFacts::default()
-    }
-}
-
-fn refusal() -> CallError {
-    CallError::new(
-        ErrorType::ValidationError,
-        "-oN writes a file",
-        "leave it out",
-    )
-    .with("rule", "ARG3")
-    .with("nearest_allowed", vec!["-sT", "-p", "80"])
-    .about("nmap", "refused")
-}
+mod stub;
 
 struct Client {
     write: WriteHalf<DuplexStream>,
@@ -408,6 +286,72 @@ async fn a_panic_is_answered_and_harms_nothing_else() {
         "its text stays in the log"
     );
     assert_eq!(client.call("10.0.0.1").await["isError"], false);
+}
+
+#[tokio::test]
+async fn progress_grows_is_bounded_and_ends_before_the_answer() {
+    let mut client = Client::open().await;
+    let params = json!({"name": "nmap", "arguments": {"target": "busy"},
+        "_meta": {"progressToken": "p"}});
+    client
+        .send(json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}))
+        .await;
+    let mut last = -1.0;
+    let mut count = 0;
+    loop {
+        let message = client.next().await;
+        if message.get("id").is_some() {
+            break;
+        }
+        assert_eq!(message["params"]["progressToken"], "p");
+        let progress = message["params"]["progress"].as_f64().unwrap();
+        assert!(
+            progress > last && progress < 100.0,
+            "{progress} after {last}"
+        );
+        last = progress;
+        count += 1;
+    }
+    assert!(
+        (2..50).contains(&count),
+        "{count} notifications for 1,000 events"
+    );
+    let quiet = client.call("10.0.0.1").await;
+    assert_eq!(
+        quiet["isError"], false,
+        "the next message is the next answer"
+    );
+}
+
+#[tokio::test]
+async fn no_token_no_progress() {
+    let mut client = Client::open().await;
+    assert_eq!(
+        client.call("busy").await["isError"],
+        false,
+        "the first message is the answer"
+    );
+}
+
+#[tokio::test]
+async fn cancelling_ends_the_run_and_is_not_answered() {
+    let mut client = Client::open().await;
+    let params = json!({"name": "nmap", "arguments": {"target": "slow"}});
+    client
+        .send(json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params}))
+        .await;
+    let params = json!({"requestId": 7});
+    client
+        .send(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}))
+        .await;
+    let answer = client.ask("ping", json!({})).await;
+    assert_eq!(answer["id"], 1);
+    let seen = async {
+        while !client.cancelled.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    timeout(SOON, seen).await.expect("the run was cancelled");
 }
 
 #[tokio::test]
