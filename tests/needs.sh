@@ -90,3 +90,18 @@ if [ $node = yes ]; then
     touch "$ready"
   fi
 fi
+
+# Makes requests from the API's own description.
+if [ "$purpose" = test ]; then
+  version=4.32.5
+  venv=$target/py/schemathesis
+  if [ ! -e "$venv/ready-$version" ]; then
+    say "installing schemathesis $version"
+    rm -rf "$venv"
+    python3 -m venv "$venv" || die "no virtual environment" "install python3-venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$version" >&2 ||
+      die "schemathesis $version could not be installed" \
+        "give this machine access to a Python package index (pip's index-url), then run this again"
+    touch "$venv/ready-$version"
+  fi
+fi

@@ -29,6 +29,8 @@ mod output;
 mod probe_results;
 mod reload;
 mod resilience;
+mod rest;
+mod rest_schema;
 mod run_command;
 mod run_store;
 mod scope;

@@ -29,6 +29,23 @@ pub enum Sdk {
     Two,
 }
 
+/// A program of one of the virtual environments, if it is installed; says so
+/// when it isn't.
+///
+/// # Errors
+///
+/// When the target directory can't be found.
+pub fn installed(environment: &str, program: &str) -> Result<Option<PathBuf>> {
+    let base = Binaries::find()?.target;
+    let path = base.join("py").join(environment).join(program);
+    if path.exists() {
+        return Ok(Some(path));
+    }
+    let shown = path.display();
+    skip(&format!("needs {shown}; run `make test-needs`"));
+    Ok(None)
+}
+
 impl Sdk {
     /// Its interpreter, if it is installed; says so when it isn't.
     ///
@@ -40,16 +57,7 @@ impl Sdk {
             Self::One => "mcp-1",
             Self::Two => "mcp-2",
         };
-        let base = Binaries::find()?.target;
-        let python = base.join("py").join(name).join("bin/python");
-        if python.exists() {
-            return Ok(Some(python));
-        }
-        skip(&format!(
-            "needs the MCP SDK in {}; run `make test-needs`",
-            python.display()
-        ));
-        Ok(None)
+        installed(name, "bin/python")
     }
 
     /// Runs `tests/e2e/NAME` on the lab's client host, with this token for HTTP,

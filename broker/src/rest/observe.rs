@@ -30,7 +30,7 @@ use crate::probes;
 /// The metrics, for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "service", responses(
     (status = 200, description = "In the text format that Prometheus reads", body = str,
-        content_type = "application/openmetrics-text"),
+        content_type = "text/plain"),
 ))]
 pub(super) async fn metrics(State(service): State<Service>) -> Result<Response, Problem> {
     if !service.engine.policy().settings().service.metrics {

@@ -192,14 +192,12 @@ fn plain(request: &Request<Incoming>) -> Result<(), Problem> {
         let remedy = "send Content-Length, and no Transfer-Encoding";
         return Err(refused(StatusCode::LENGTH_REQUIRED, what, remedy));
     }
-    if request.method() == Method::CONNECT || request.method() == Method::TRACE {
+    if request.method() == Method::CONNECT {
         let status = StatusCode::METHOD_NOT_ALLOWED;
-        let what = "this is no proxy";
-        return Err(refused(
-            status,
-            what,
-            "ask for one of the paths that GET / lists",
-        ));
+        let remedy = "ask for one of the paths that GET / lists";
+        let allowed = HeaderValue::from_static("GET, POST, DELETE");
+        let refused = refused(status, "this is no proxy", remedy);
+        return Err(refused.header(header::ALLOW, allowed));
     }
     Ok(())
 }
