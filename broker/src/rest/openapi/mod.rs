@@ -103,3 +103,6 @@ static DESCRIPTION: LazyLock<String> = LazyLock::new(|| {
     // Made from our own handlers, which are all text.
     serde_json::to_string(&api).unwrap_or_default()
 });
+
+#[cfg(test)]
+mod tests;
