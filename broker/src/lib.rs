@@ -21,10 +21,10 @@ pub mod executor;
 pub mod embedded;
 pub mod executor_client;
 pub mod store;
+pub mod access;
 pub mod private_dir;
 pub mod state_dir;
 pub mod tool_facts;
-pub mod access;
 
 pub mod outcome;
 pub mod results;

@@ -93,6 +93,8 @@ fn sighup_takes_a_good_configuration_and_leaves_a_bad_one_alone() -> Result<()> 
     place.write("", "")?;
     let service = Running::start(&mut place.mantlet(&["serve"]))?;
     await_said(&service, "listening", 1)?;
+    // It reads the profiles too, and would speak of a wrong one.
+    await_said(&service, "event=serving", 1)?;
 
     place.write("default_timeout = 9\n", "[logging]\nlevel = \"debug\"\n")?;
     service.signal(Signal::SIGHUP)?;
@@ -119,6 +121,7 @@ fn sighup_takes_a_good_configuration_and_leaves_a_bad_one_alone() -> Result<()> 
     place.write("", "")?;
     fs::write(place.path("tools/x.toml"), "name = \"x\"\n")?;
     service.signal(Signal::SIGHUP)?;
+    await_said(&service, "nothing was changed", 2)?;
     await_said(&service, "tools/x.toml", 1)?;
     fs::remove_file(place.path("tools/x.toml"))?;
     service.signal(Signal::SIGHUP)?;

@@ -7,7 +7,6 @@
 use sandbox_profiles::nearest::nearest;
 
 use super::keys::KEYS;
-use crate::results::neutralise;
 
 /// What the names of our variables begin with, but for those that other programs share.
 const PREFIX: &str = "MCP_";
@@ -32,7 +31,9 @@ pub fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
             Some(near) => format!("did you mean {near}?"),
             None => "`mantlet check --keys` lists those that are".to_owned(),
         };
-        let shown = neutralise::line(&name, NAME_CHARS_MAX);
+        // Whatever is no plain character comes out escaped.
+        let shown: String = name.chars().take(NAME_CHARS_MAX).collect();
+        let shown = shown.escape_debug();
         format!("environment variable {shown} is none of ours and has no effect; {hint}")
     };
     unknown.into_iter().map(tell).collect()

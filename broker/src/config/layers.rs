@@ -19,7 +19,6 @@ use super::keys::{KEYS, Key, find, is_table};
 use super::source::Source;
 use super::tool_scopes::{self, ToolScopes};
 use super::values::{Set, accepts, admit, from_preset, from_text, from_toml};
-use crate::results::neutralise;
 
 /// Most characters of a variable's value that are repeated.
 const SHOWN_CHARS_MAX: usize = 64;
@@ -126,7 +125,8 @@ impl Layers {
             if let Some(set) = from_text(key.kind, text.trim()) {
                 self.values.insert(key.path, (set, Source::Variable(name)));
             } else {
-                let shown = neutralise::line(&text, SHOWN_CHARS_MAX);
+                // Shown as Debug does, with whatever is no plain character escaped.
+                let shown: String = text.chars().take(SHOWN_CHARS_MAX).collect();
                 let what = format!("{shown:?} is not {} ({})", accepts(key.kind), key.path);
                 faults.push(ConfigError::Variable { name, what });
             }

@@ -210,7 +210,10 @@ impl Engine {
         started.retain(|known| known.strong_count() > 0);
         // The first one too: from now on it is not the policy's any more.
         for one in [&self.executor(), executor] {
-            started.push(Arc::downgrade(one));
+            let one = Arc::downgrade(one);
+            if !started.iter().any(|known| known.ptr_eq(&one)) {
+                started.push(one);
+            }
         }
     }
 

@@ -41,6 +41,9 @@ const FILE: &str = "runs.db";
 /// be written, in bytes.
 const RESERVE_BYTES: u64 = 32 << 20;
 
+/// Most that a store in memory takes, in bytes.
+const MEMORY_BYTES_MAX: u64 = 64_000_000;
+
 /// Time between two looks for what is too old, and for dead brokers.
 const SWEEP_INTERVAL: Duration = Duration::from_mins(10);
 
@@ -145,6 +148,7 @@ impl Store {
     pub fn open(settings: &StoreSettings, dir: Option<&Path>) -> Result<Self, StoreError> {
         let keep = Keep::new(settings);
         let Some(dir) = dir else {
+            let keep = keep.at_most(MEMORY_BYTES_MAX);
             let connection = schema::open_in_memory()?;
             let place = Path::new("memory");
             let writer = Worker::start("runs", connection);
@@ -347,6 +351,9 @@ impl Store {
 
     /// Has everything in the file, and says that this broker has ended.
     pub async fn close(&self) {
+        if self.0.writer.is_none() {
+            return;
+        }
         let written = self.0.writer.ask(|connection| {
             let checkpoint = "PRAGMA wal_checkpoint(PASSIVE)";
             Ok(connection.query_row(checkpoint, [], |_| Ok(()))?)

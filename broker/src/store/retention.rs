@@ -35,6 +35,12 @@ impl Keep {
         }
     }
 
+    /// The same, of at most so many bytes.
+    pub(super) fn at_most(self, bytes_max: u64) -> Self {
+        let bytes_max = self.bytes_max.min(bytes_max);
+        Self { bytes_max, ..self }
+    }
+
     pub(super) fn nothing() -> Self {
         Self {
             age_max: Duration::ZERO,

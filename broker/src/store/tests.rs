@@ -243,6 +243,22 @@ async fn the_oldest_go_first_when_there_is_too_much_and_the_file_shrinks() {
 }
 
 #[tokio::test]
+async fn a_store_in_memory_stays_small_whatever_is_configured() {
+    let store = Store::open(&settings(1_000_000 * MB), None).unwrap();
+    let bytes = vec![7; 8 << 20];
+    let mut runs = Vec::new();
+    for _ in 0..12 {
+        runs.push(stored(&store, &bytes, Timestamp::now()).await);
+    }
+    let pages = store.0.writer.ask(|connection| {
+        Ok(connection.pragma_query_value(None, "page_count", |row| row.get::<_, u32>(0))?)
+    });
+    assert!(u64::from(pages.await.unwrap()) * 4096 < 80 * MB);
+    let is_there = async |run: &RunInfo| store.get(&run.run_id).await.unwrap().is_some();
+    assert!(!is_there(&runs[0]).await && is_there(&runs[11]).await);
+}
+
+#[tokio::test]
 async fn a_result_that_would_fill_the_store_is_kept_without_its_artefact() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&settings(16 * MB), Some(dir.path())).unwrap();

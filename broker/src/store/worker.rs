@@ -47,6 +47,11 @@ impl Worker {
         Self(mpsc::channel(1).0)
     }
 
+    /// Whether nothing is done any more.
+    pub(super) fn is_none(&self) -> bool {
+        self.0.is_closed()
+    }
+
     /// Has something done, and waits for what it comes to.
     pub(super) async fn ask<T: Send + 'static>(
         &self,

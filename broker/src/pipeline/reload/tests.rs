@@ -1,4 +1,4 @@
-//! Reloads with real files, and with a real executor where one is built.
+//! Reloads with real files, and with a real executor.
 //!
 //! What it is not: signals; the programs' own tests send those.
 
@@ -211,11 +211,13 @@ async fn what_changed_is_told_recorded_and_what_needs_a_restart_is_kept() {
     assert_eq!(keys(&again.restart_needed), ["server.port"], "still");
 }
 
-/// The executor of this build, where there is one.
-fn executor() -> Option<PathBuf> {
+/// The executor of this build.
+fn executor() -> PathBuf {
     let ours = std::env::current_exe().unwrap();
-    let program = ours.parent()?.parent()?.join("mantlet-executor");
-    program.is_file().then_some(program)
+    let target = ours.parent().and_then(Path::parent).unwrap();
+    let program = target.join("mantlet-executor");
+    assert!(program.is_file(), "`cargo build --bins` builds it first");
+    program
 }
 
 /// A server on loopback that answers each request after a while.
@@ -237,30 +239,43 @@ fn slow_server() -> u16 {
     port
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_calls_under_reloads_all_end_well_and_a_narrower_scope_holds_on_both_sides() {
-    let Some(program) = executor() else {
-        writeln!(std::io::stderr(), "SKIP mantlet-executor is not built").unwrap();
-        return;
-    };
-    let scope = |networks: &str, port: &str| {
-        format!(
-            "[server]\nmax_calls = 256\n[rate_limit]\ncalls_per_minute = 60000\n[tool]\n{PROFILES}\
-             [executor]\nbinary = \"{}\"\n\
-             [security]\nallowed_networks = [{networks}]\ndenied_ports = [{port}]\n",
-            program.display()
-        )
-    };
-    let place = Place::start(&scope("\"127.0.0.0/8\"", ""), Some(&program));
-    std::fs::create_dir(place.dir.path().join("tools")).unwrap();
+/// A configuration with room for many calls.
+fn roomy(executor: &Path, networks: &str, denied_ports: &str) -> String {
+    format!(
+        "[server]\nmax_calls = 256\n[rate_limit]\ncalls_per_minute = 60000\n[tool]\n{PROFILES}\
+         [executor]\nbinary = \"{}\"\n\
+         [security]\nallowed_networks = [{networks}]\ndenied_ports = [{denied_ports}]\n",
+        executor.display()
+    )
+}
+
+/// curl's profile, with a queue for all calls of a test.
+fn patient_curl() -> String {
     let curl = include_str!("../../../../sandbox-profiles/tools/curl.toml");
     let queue = curl
         .lines()
         .find(|line| line.starts_with("queue = "))
         .unwrap();
     let curl = curl.replace(queue, "queue = 200");
-    let curl = curl.replace("name = \"curl\"", "name = \"curl\"\nreplaces = true");
-    place.write("tools/curl.toml", &curl);
+    curl.replace("name = \"curl\"", "name = \"curl\"\nreplaces = true")
+}
+
+fn start(engine: &Engine, call: Call) -> tokio::task::JoinHandle<crate::outcome::Outcome> {
+    let engine = engine.clone();
+    tokio::spawn(async move {
+        let (caller, cancel) = (caller(), CancellationToken::new());
+        let observer = Arc::new(Unobserved);
+        engine.run(call, &caller, observer, cancel).await
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_calls_under_reloads_all_end_well_and_a_narrower_scope_holds_on_both_sides() {
+    let program = executor();
+    let scope = |networks: &str, port: &str| roomy(&program, networks, port);
+    let place = Place::start(&scope("\"127.0.0.0/8\"", ""), Some(&program));
+    std::fs::create_dir(place.dir.path().join("tools")).unwrap();
+    place.write("tools/curl.toml", &patient_curl());
     let report = place.engine.reload(&caller()).await.unwrap();
     assert_eq!(report.tools_changed, ["curl"]);
     let port = slow_server();
@@ -269,17 +284,7 @@ async fn a_hundred_calls_under_reloads_all_end_well_and_a_narrower_scope_holds_o
         call.parameters = vec![("port".to_owned(), ParamValue::Integer(port.into()))];
         call
     };
-    let calls: Vec<_> = (0..100)
-        .map(|_| {
-            let engine = place.engine.clone();
-            tokio::spawn(async move {
-                let (caller, cancel) = (caller(), CancellationToken::new());
-                engine
-                    .run(call(), &caller, Arc::new(Unobserved), cancel)
-                    .await
-            })
-        })
-        .collect();
+    let calls: Vec<_> = (0..100).map(|_| start(&place.engine, call())).collect();
     tokio::time::sleep(Duration::from_millis(200)).await;
     place.write("config.toml", "[tool]\nnonsense = 1\n");
     assert!(place.engine.reload(&caller()).await.is_err());
@@ -302,19 +307,17 @@ async fn a_hundred_calls_under_reloads_all_end_well_and_a_narrower_scope_holds_o
     // The executor's own word, as one would get it who had taken over the broker.
     let enforced = enforced(&place.engine.executor()).await.unwrap();
     assert_eq!(enforced.1, place.engine.policy().settings().scope.digest());
+    let running = || {
+        let started = place.engine.0.started.lock().unwrap();
+        started.iter().filter(|one| one.strong_count() > 0).count()
+    };
     assert_eq!(
-        place
-            .engine
-            .0
-            .started
-            .lock()
-            .unwrap()
-            .iter()
-            .filter(|one| one.strong_count() > 0)
-            .count(),
-        2
+        running(),
+        2,
+        "the one in effect, and the one that is kept here"
     );
     drop(former);
+    assert_eq!(running(), 1, "those without calls have ended");
     assert_eq!(place.changes(), 4);
     let records = place.records();
     let intents = records.iter().filter(|record| record["kind"] == "intent");
