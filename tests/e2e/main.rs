@@ -14,6 +14,7 @@ mod audit;
 mod commands;
 mod conformance;
 mod differential;
+mod documents;
 mod http_access;
 mod http_bytes;
 mod http_listen;

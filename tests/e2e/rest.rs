@@ -119,6 +119,103 @@ fn a_call_is_answered_with_its_result_which_is_kept_for_its_caller() -> Result<(
     Ok(())
 }
 
+/// Tool, body, status, kind of error, and why.
+const REFUSED: &[(&str, &str, u16, &str, &str)] = &[
+    (
+        "nmap",
+        r#"{"target": "8.8.8.8"}"#,
+        400,
+        "validation_error",
+        "out of scope",
+    ),
+    (
+        "nmap",
+        r#"{"taget": "10.66.0.10"}"#,
+        400,
+        "validation_error",
+        "mistyped",
+    ),
+    (
+        "nmap",
+        r#"{"target": "10.66.0.10", "x": 1}"#,
+        400,
+        "validation_error",
+        "unknown",
+    ),
+    (
+        "nmap",
+        r#"{"target": "10.66.0.10", "tool": "ping"}"#,
+        400,
+        "validation_error",
+        "another tool",
+    ),
+    (
+        "nmap",
+        r#"{"target": 7}"#,
+        400,
+        "validation_error",
+        "no text",
+    ),
+    (
+        "nmap",
+        r#"{"target": "a", "target": "b"}"#,
+        400,
+        "validation_error",
+        "twice",
+    ),
+    (
+        "nmap",
+        r#"{"target": "10.66.0.10", "timeout_sec": -1}"#,
+        400,
+        "validation_error",
+        "no time",
+    ),
+    (
+        "nmap",
+        r#"{"target": "10.66.0.10""#,
+        400,
+        "validation_error",
+        "cut",
+    ),
+    ("nmap", "[]", 400, "validation_error", "no object"),
+    ("nmap", "", 400, "validation_error", "nothing"),
+    (
+        "nmap",
+        r#"{"target": "10.66.0.10", "extra_args": "; id"}"#,
+        400,
+        "validation_error",
+        "a shell",
+    ),
+    (
+        "nmap",
+        r#"{"target": "10.66.0.10", "extra_args": "-sS"}"#,
+        403,
+        "permission_denied",
+        "raw sockets",
+    ),
+    (
+        "nmpa",
+        r#"{"target": "10.66.0.10"}"#,
+        404,
+        "not_found",
+        "no such tool",
+    ),
+    (
+        "..%2fnmap",
+        r#"{"target": "10.66.0.10"}"#,
+        404,
+        "not_found",
+        "a path",
+    ),
+    (
+        "%ff",
+        r#"{"target": "10.66.0.10"}"#,
+        400,
+        "validation_error",
+        "no text",
+    ),
+];
+
 #[test]
 fn what_does_not_run_is_a_problem_with_its_status() -> Result<()> {
     let Some(lab) = Lab::start(&[])? else {
@@ -127,115 +224,24 @@ fn what_does_not_run_is_a_problem_with_its_status() -> Result<()> {
     let service = Prepared::inside(&lab)?.start("")?;
     let admin = service.admin()?;
     let deep = format!("{{\"target\": {}1{}}}", "[".repeat(5000), "]".repeat(5000));
-    let cases = [
-        // tool, body, status, error_type, why
-        (
-            "nmap",
-            r#"{"target": "8.8.8.8"}"#,
-            400,
-            "validation_error",
-            "out of scope",
-        ),
-        (
-            "nmap",
-            r#"{"taget": "10.66.0.10"}"#,
-            400,
-            "validation_error",
-            "mistyped",
-        ),
-        (
-            "nmap",
-            r#"{"target": "10.66.0.10", "x": 1}"#,
-            400,
-            "validation_error",
-            "unknown",
-        ),
-        (
-            "nmap",
-            r#"{"target": "10.66.0.10", "tool": "ping"}"#,
-            400,
-            "validation_error",
-            "another tool",
-        ),
-        (
-            "nmap",
-            r#"{"target": 7}"#,
-            400,
-            "validation_error",
-            "no text",
-        ),
-        (
-            "nmap",
-            r#"{"target": "a", "target": "b"}"#,
-            400,
-            "validation_error",
-            "twice",
-        ),
-        (
-            "nmap",
-            r#"{"target": "10.66.0.10", "timeout_sec": -1}"#,
-            400,
-            "validation_error",
-            "no time",
-        ),
-        (
-            "nmap",
-            r#"{"target": "10.66.0.10""#,
-            400,
-            "validation_error",
-            "cut",
-        ),
-        ("nmap", "[]", 400, "validation_error", "no object"),
-        ("nmap", "", 400, "validation_error", "nothing"),
-        ("nmap", deep.as_str(), 400, "validation_error", "deep"),
-        (
-            "nmap",
-            r#"{"target": "10.66.0.10", "extra_args": "; id"}"#,
-            400,
-            "validation_error",
-            "a shell",
-        ),
-        (
-            "nmap",
-            r#"{"target": "10.66.0.10", "extra_args": "-sS"}"#,
-            403,
-            "permission_denied",
-            "raw sockets",
-        ),
-        (
-            "nmpa",
-            r#"{"target": "10.66.0.10"}"#,
-            404,
-            "not_found",
-            "no such tool",
-        ),
-        (
-            "..%2fnmap",
-            r#"{"target": "10.66.0.10"}"#,
-            404,
-            "not_found",
-            "a path",
-        ),
-        (
-            "%ff",
-            r#"{"target": "10.66.0.10"}"#,
-            400,
-            "validation_error",
-            "no text",
-        ),
-    ];
-    for (tool, body, status, kind, why) in cases {
-        let answer = execute(&service, &admin, tool, body)?
-            .expect(status)?
-            .json()?;
-        ensure!(answer["error_type"] == kind, "{why}: {answer:#}");
+    let deep = ("nmap", deep.as_str(), 400, "validation_error", "deep");
+    for (tool, body, status, kind, why) in REFUSED.iter().chain([&deep]) {
+        let answer = execute(&service, &admin, tool, body)?;
+        let answer = answer.expect(*status)?.json()?;
+        ensure!(answer["error_type"] == *kind, "{why}: {answer:#}");
     }
     let plain = ["--header", "Content-Type: text/plain", "--data-raw", "{}"];
     service
         .curl(Some(&admin), &plain, "/tools/nmap/execute")?
         .expect(415)?;
     ensure!(lab.tools("/usr/bin/nmap")?.is_empty());
+    Ok(())
+}
 
+#[test]
+fn a_tool_switched_off_is_refused_until_it_is_on_again() -> Result<()> {
+    let service = Prepared::new()?.start("")?;
+    let admin = service.admin()?;
     let post = ["--request", "POST"];
     service
         .curl(Some(&admin), &post, "/tools/NmapTool/disable")?
