@@ -352,3 +352,58 @@ fn told_to_stop_it_lets_runs_finish_and_told_again_ends_them() -> Result<()> {
     service.stop(Duration::from_secs(10))?.expect_code(0)?;
     no_tool_runs(&lab, Duration::from_secs(1))
 }
+
+#[test]
+fn a_run_that_nobody_waits_for_is_answered_by_its_handle_and_goes_on() -> Result<()> {
+    let Some(lab) = Lab::start(&[Host::Web, Host::Tarpit])? else {
+        return Ok(());
+    };
+    let service = Prepared::inside(&lab)?.start("")?;
+    let token = service.token("execute")?;
+    let ask = |body: &str| {
+        let kind = "Content-Type: application/json";
+        let args = [
+            "--header",
+            "Prefer: wait=5, respond-async",
+            "--header",
+            kind,
+            "--data-raw",
+            body,
+        ];
+        service.curl(Some(&token), &args, "/tools/nmap/execute")
+    };
+    let handle = ask(SLOW)?.expect(202)?;
+    let info = handle.json()?;
+    let id = text(&info, "run_id")?;
+    ensure!(
+        handle.header("location") == Some(&*format!("/runs/{id}")),
+        "{handle:?}"
+    );
+    ensure!(
+        handle.header("preference-applied") == Some("respond-async"),
+        "{handle:?}"
+    );
+    let state = || -> Result<String> {
+        let run = service.curl(Some(&token), &[], &format!("/runs/{id}"))?;
+        Ok(text(&run.expect(200)?.json()?, "state")?.to_owned())
+    };
+    // Its connection is long gone.
+    ensure!(
+        ["queued", "running"].contains(&state()?.as_str()),
+        "{info:#}"
+    );
+    service
+        .curl(
+            Some(&token),
+            &["--request", "DELETE"],
+            &format!("/runs/{id}"),
+        )?
+        .expect(200)?;
+    wait::until_true("the run's end", SCAN, || {
+        state().is_ok_and(|state| state == "cancelled")
+    })?;
+    no_tool_runs(&lab, SCAN)?;
+    // What is refused is refused, whatever was preferred.
+    ask(r#"{"target": "8.8.8.8"}"#)?.expect(400)?;
+    Ok(())
+}
