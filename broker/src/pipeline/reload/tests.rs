@@ -49,13 +49,9 @@ impl Place {
                 Executor::start(&place, &settings.scope_config, &settings.profiles).unwrap()
             }
         };
-        let engine = Engine::new(
-            settings,
-            found.profiles,
-            executor,
-            Some(audit),
-            Store::none(),
-        );
+        // Without a directory it keeps runs in memory; without a store nothing would run.
+        let store = Store::open(&settings.store, None).unwrap();
+        let engine = Engine::new(settings, found.profiles, executor, Some(audit), store);
         Self { dir, engine }
     }
 
