@@ -2,7 +2,7 @@
 //! the machine.
 //!
 //! What it is: the probes of a running broker, and who may be sent work.
-//! What it is not: the report's shape and rule; those are [`observe::health`].
+//! What it is not: the report's shape and rule; those are [`crate::observe::health`].
 //!
 //! Invariants: a probe runs no tool and changes nothing; what it finds says what
 //! to do.
