@@ -270,6 +270,17 @@ fn usage_errors_end_with_2_and_help_with_0() -> Result<()> {
         let ended = mantlet(&lab, args)?;
         ensure!(ended.code == code, "{args:?}: {ended:?}");
     }
+    let ended = mantlet(&lab, &[])?;
+    for part in ["server.transport", "Commands:"] {
+        ensure!(ended.stderr.contains(part), "{part}: {ended:?}");
+    }
+    // No port can be had there, which shows that HTTP was tried.
+    let config = lab.file(
+        "http.toml",
+        "[server]\ntransport = \"http\"\nhost = \"203.0.113.9\"\n",
+    )?;
+    let ended = mantlet(&lab, &["--config", &config.display().to_string()])?;
+    ensure!(ended.stderr.contains("203.0.113.9"), "{ended:?}");
     let help = mantlet(&lab, &["run", "--help"])?.stdout;
     for code in ["0", "1", "2", "3", "4", "124", "130"] {
         ensure!(

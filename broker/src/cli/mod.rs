@@ -18,13 +18,14 @@ pub mod doctor;
 pub mod audit;
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::outcome::ErrorType;
+use crate::pipeline::reading;
 
 /// How a command ends, as documented in `mantlet run --help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +98,7 @@ struct Cli {
     #[arg(long, global = true, value_name = "FILE", help = CONFIG_HELP)]
     config: Option<PathBuf>,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -159,23 +160,48 @@ pub fn main() -> ExitCode {
             };
         }
     };
-    let exit = match cli.command {
-        Command::Stdio => start::stdio(cli.config.as_deref()),
-        Command::Serve => serve::command(cli.config.as_deref()),
-        Command::Token(args) => token::command(cli.config.as_deref(), args),
-        Command::Run(args) => run::command(cli.config.as_deref(), args),
-        Command::Vet(args) => vet::command(cli.config.as_deref(), args),
-        Command::Tools(flag) => tools::command(cli.config.as_deref(), &flag),
-        Command::Check(args) => check::command(cli.config.as_deref(), &args),
-        Command::Doctor(flag) => doctor::command(cli.config.as_deref(), &flag),
-        Command::Audit(args) => audit::command(cli.config.as_deref(), &args),
-    };
+    let config = cli.config.as_deref();
+    let command = cli.command.map_or_else(|| configured(config), Ok);
+    let exit = command.map_or_else(|exit| exit, |command| carry_out(config, command));
     let exit = if exit == Exit::Done && LOST.load(Ordering::Relaxed) {
         Exit::Failed
     } else {
         exit
     };
     exit.code().into()
+}
+
+/// What to do where the command line doesn't say: what is configured to be served.
+fn configured(config: Option<&Path>) -> Result<Command, Exit> {
+    let settings = reading::settings(config).map_err(|faults| {
+        faults.lines().for_each(|fault| complain(&fault));
+        Exit::Usage
+    })?;
+    match settings.transport.as_deref() {
+        Some("stdio") => Ok(Command::Stdio),
+        Some("http") => Ok(Command::Serve),
+        Some(_) | None => {
+            let help = Cli::command().render_help();
+            complain(&format!(
+                "a command is missing, and server.transport (MCP_SERVER_TRANSPORT) is not set\n\n{help}"
+            ));
+            Err(Exit::Usage)
+        }
+    }
+}
+
+fn carry_out(config: Option<&Path>, command: Command) -> Exit {
+    match command {
+        Command::Stdio => start::stdio(config),
+        Command::Serve => serve::command(config),
+        Command::Token(args) => token::command(config, args),
+        Command::Run(args) => run::command(config, args),
+        Command::Vet(args) => vet::command(config, args),
+        Command::Tools(flag) => tools::command(config, &flag),
+        Command::Check(args) => check::command(config, &args),
+        Command::Doctor(flag) => doctor::command(config, &flag),
+        Command::Audit(args) => audit::command(config, &args),
+    }
 }
 
 /// Whether a result could not be printed.

@@ -83,6 +83,8 @@ pub struct Settings {
     pub callers_max: usize,
     /// What was set for all breakers.
     pub breaker: BreakerBounds,
+    /// What `mantlet` serves without a command, if that was set: `stdio` or `http`.
+    pub transport: Option<String>,
     /// What `mantlet serve` is told.
     pub service: service::Service,
     /// Where runs are kept.
@@ -195,6 +197,9 @@ impl Settings {
                     .was_set("circuit_breaker.recovery_timeout")
                     .then(|| seconds(&layers, "circuit_breaker.recovery_timeout")),
             },
+            transport: layers
+                .was_set("server.transport")
+                .then(|| text(&layers, "server.transport")),
             service,
             store: service::store(&layers),
             executor,

@@ -18,6 +18,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use protocol::Request;
+use protocol::event::Event;
 use protocol::request::{Hello, Run};
 
 use crate::peer::{Peer, Ran};
@@ -214,6 +215,15 @@ impl Lab {
             }
             sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Whether there is room for one more connection.
+    pub fn is_greeted(&self) -> bool {
+        let mut peer = self.connect();
+        peer.send(&Request::Hello(Hello {
+            protocol: protocol::VERSION,
+        }));
+        matches!(peer.next(), Some(Event::Welcome(_)))
     }
 
     /// A connection that has been greeted.

@@ -9,6 +9,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::{self, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,8 @@ const LINGER_BYTES_MAX: u64 = 1024 * 1024;
 pub(super) struct Peer {
     /// Its address, for logs.
     pub(super) name: String,
+    /// The address of ours that it reached; `None` over a Unix socket.
+    pub(super) reached: Option<IpAddr>,
     /// The fingerprint of its certificate, which one of the authorities signed.
     pub(super) certificate: Option<String>,
 }

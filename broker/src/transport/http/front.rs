@@ -97,7 +97,8 @@ impl Front {
         id: &RequestId,
     ) -> Result<Response<Body>, Problem> {
         plain(&request)?;
-        self.names.check(request.uri(), request.headers())?;
+        self.names
+            .check(request.uri(), request.headers(), peer.reached)?;
         let headers = request.headers();
         let origin = headers.get(header::ORIGIN);
         let origin = origin.and_then(|origin| origin.to_str().ok());

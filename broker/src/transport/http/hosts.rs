@@ -7,6 +7,8 @@
 //! Invariants: an absent Origin is no browser's and passes; a Host that is not
 //! one of ours never does; ports are left open, since a forwarded one differs.
 
+use std::net::IpAddr;
+
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 
@@ -63,7 +65,12 @@ impl Names {
     ///
     /// 400 where the names can't be told, 421 for a foreign host, 403 for a
     /// foreign origin.
-    pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+    pub(super) fn check(
+        &self,
+        uri: &Uri,
+        headers: &HeaderMap,
+        reached: Option<IpAddr>,
+    ) -> Result<(), Problem> {
         let host = only(headers, &header::HOST)?;
         if !self.any_host {
             // RFC 9112: the target's own authority stands above the header, and
@@ -71,7 +78,7 @@ impl Names {
             let named = host.ok_or_else(|| malformed("there is no Host"))?;
             let target = uri.authority().map(Authority::as_str);
             for name in [Some(named), target].into_iter().flatten() {
-                if !self.knows(name) {
+                if !self.knows(name) && !is_reached(name, reached) {
                     return Err(foreign_host(name));
                 }
             }
@@ -92,6 +99,14 @@ impl Names {
         let name = host_of(authority).map(str::to_ascii_lowercase);
         name.is_some_and(|name| self.hosts.contains(&name))
     }
+}
+
+/// Whether this is the very address that the client reached: one that listens on
+/// all addresses is called by each, and no name of somebody else's is an address.
+fn is_reached(authority: &str, reached: Option<IpAddr>) -> bool {
+    let name = host_of(authority).map(|name| name.trim_matches(['[', ']']));
+    let address: Option<IpAddr> = name.and_then(|name| name.parse().ok());
+    address.is_some_and(|address| reached.map(|reached| reached.to_canonical()) == Some(address))
 }
 
 /// A page of this machine: any port, either scheme.
@@ -169,7 +184,7 @@ mod tests {
         for (name, value) in fields {
             headers.append(*name, value.parse().unwrap());
         }
-        let verdict = names().check(&uri.parse().unwrap(), &headers);
+        let verdict = names().check(&uri.parse().unwrap(), &headers, Some([10, 0, 0, 7].into()));
         verdict.map_or_else(
             |problem| {
                 axum::response::IntoResponse::into_response(problem)
@@ -183,7 +198,7 @@ mod tests {
     #[test]
     fn only_our_names_and_pages_of_ours_pass() {
         type Headers = [(&'static str, &'static str)];
-        let cases: [(&str, &Headers, u16); 24] = [
+        let cases: [(&str, &Headers, u16); 26] = [
             ("/", &[("host", "localhost")], 200),
             ("/", &[("host", "LocalHost:9999")], 200),
             ("/", &[("host", "127.0.0.1:8080")], 200),
@@ -196,6 +211,8 @@ mod tests {
             ("/", &[("host", "localhost@evil")], 421),
             ("/", &[("host", "")], 421),
             ("/", &[("host", "127.0.0.2")], 421),
+            ("/", &[("host", "10.0.0.7:8080")], 200),
+            ("/", &[("host", "10.0.0.8:8080")], 421),
             ("/", &[], 400),
             ("/", &[("host", "localhost"), ("host", "localhost")], 400),
             ("http://evil.example/", &[("host", "localhost")], 421),

@@ -153,14 +153,19 @@ async fn accept(
         connections.spawn(async move {
             match stream {
                 Stream::Tcp(stream, from) => {
-                    let name = from.to_string();
-                    let certificate = None;
-                    connection::serve(shared, stream, Peer { name, certificate }).await;
+                    let peer = Peer {
+                        name: from.to_string(),
+                        reached: stream.local_addr().ok().map(|local| local.ip()),
+                        certificate: None,
+                    };
+                    connection::serve(shared, stream, peer).await;
                 }
                 Stream::Unix(stream) => {
-                    let name = "unix".to_owned();
-                    let certificate = None;
-                    connection::serve(shared, stream, Peer { name, certificate }).await;
+                    let peer = Peer {
+                        name: "unix".to_owned(),
+                        ..Peer::default()
+                    };
+                    connection::serve(shared, stream, peer).await;
                 }
             }
             drop(permit);
