@@ -248,6 +248,21 @@ pub const KEYS: &[Key] = &[
         "Longest standard error of a result, in bytes; the rest is counted and dropped.",
     ),
     key(
+        "tool.max_memory_mb",
+        Some("MCP_MAX_MEMORY_MB"),
+        Kind::Integer { min: 16, max: 4096 },
+        Preset::Integer(512),
+        "MiB of address space that a tool may take. Set here, it cuts the profiles' own down and never raises them.\n\
+         ping and traceroute need 16, curl 24, nmap 64, dig 128 and more with IPv6 or large answers.",
+    ),
+    key(
+        "tool.max_file_descriptors",
+        Some("MCP_MAX_FILE_DESCRIPTORS"),
+        Kind::Integer { min: 16, max: 4096 },
+        Preset::Integer(256),
+        "Files and sockets that a tool may have open. Set here, it cuts the profiles' own down and never raises them.",
+    ),
+    key(
         "tool.include",
         Some("TOOL_INCLUDE"),
         Kind::List,

@@ -32,6 +32,9 @@ pub use layers::Layers;
 pub use source::Source;
 pub use values::Set;
 
+/// Bytes of a mebibyte.
+const MIB: u64 = 1024 * 1024;
+
 /// Where the executor is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExecutorPlace {
@@ -71,6 +74,10 @@ pub struct Settings {
     pub stdout_bytes_max: u32,
     /// Longest standard error, in bytes.
     pub stderr_bytes_max: u32,
+    /// Memory that a tool may take where its profile gives more, in bytes, if it was set.
+    pub memory_bytes_max: Option<u64>,
+    /// Descriptors that a tool may have where its profile gives more, if it was set.
+    pub files_max: Option<u32>,
     /// Tools offered; empty means all.
     pub include: Vec<String>,
     /// Tools not offered, unless included.
@@ -178,6 +185,12 @@ impl Settings {
             extra_args_bytes_max: bounded(&layers, "tool.max_args_length"),
             stdout_bytes_max: bounded(&layers, "tool.max_stdout_bytes"),
             stderr_bytes_max: bounded(&layers, "tool.max_stderr_bytes"),
+            memory_bytes_max: layers
+                .was_set("tool.max_memory_mb")
+                .then(|| bounded::<u64>(&layers, "tool.max_memory_mb").saturating_mul(MIB)),
+            files_max: layers
+                .was_set("tool.max_file_descriptors")
+                .then(|| bounded(&layers, "tool.max_file_descriptors")),
             include: list(&layers, "tool.include"),
             exclude: list(&layers, "tool.exclude"),
             profiles: list(&layers, "tool.profiles")

@@ -66,7 +66,8 @@ pub async fn run(
     cancel: &CancellationToken,
 ) -> Ended {
     let mut record = Record::new(settings, &job);
-    let followed = follow(executor, &job, &mut record, observer, cancel).await;
+    let request = request(settings, &job, &record);
+    let followed = follow(executor, &job, request, &mut record, observer, cancel).await;
     let (finished, failed) = match followed {
         Ok(finished) => (Some(finished), None),
         Err(error) => (None, Some(error)),
@@ -82,6 +83,7 @@ pub async fn run(
         finished
             .as_ref()
             .and_then(|end| failure(job.profile, end, asked))
+            .map(|error| cut_short(settings, job.profile, error))
     });
     // What never started has nothing to show.
     let facts = if record.receipt.is_some() {
@@ -96,9 +98,25 @@ pub async fn run(
     }
 }
 
+/// What the executor is asked for. Limits are sent where they were set: the
+/// executor takes the lesser of each and its own profile's.
+fn request(settings: &Settings, job: &Job<'_>, record: &Record) -> Run {
+    Run {
+        run_id: job.run_id.clone(),
+        tool: job.profile.name.clone(),
+        argv: job.argv.clone(),
+        timeout_ms: u32::try_from(job.timeout.as_millis()).unwrap_or(u32::MAX),
+        stdout_max: record.stdout_max,
+        stderr_max: record.stderr_max,
+        memory_max: settings.memory_bytes_max,
+        files_max: settings.files_max,
+    }
+}
+
 async fn follow(
     executor: &Executor,
     job: &Job<'_>,
+    request: Run,
     record: &mut Record,
     observer: &dyn Observer,
     cancel: &CancellationToken,
@@ -107,14 +125,6 @@ async fn follow(
         biased;
         () = cancel.cancelled() => return Err(cancelled()),
         connection = executor.open() => connection?,
-    };
-    let request = Run {
-        run_id: job.run_id.clone(),
-        tool: job.profile.name.clone(),
-        argv: job.argv.clone(),
-        timeout_ms: u32::try_from(job.timeout.as_millis()).unwrap_or(u32::MAX),
-        stdout_max: record.stdout_max,
-        stderr_max: record.stderr_max,
     };
     if let Err(error) = connection.start(request).await {
         return Err(executor.worded(&error).await);
@@ -406,6 +416,38 @@ fn failure(profile: &Profile, finished: &Finished, asked: bool) -> Option<CallEr
             Some(error.with("sandbox_violation", call.clone()))
         }
     }
+}
+
+/// Names the limits that the configuration cut, since a tool that can't have what
+/// it needs ends in ways that don't say so.
+fn cut_short(settings: &Settings, profile: &Profile, mut error: CallError) -> CallError {
+    let own = profile.sandbox.limits;
+    let memory = settings.memory_bytes_max.map(|set| set >> 20);
+    let rows = [
+        (
+            "tool.max_memory_mb",
+            memory,
+            own.address_space_bytes >> 20,
+            "MiB",
+        ),
+        (
+            "tool.max_file_descriptors",
+            settings.files_max.map(u64::from),
+            own.files,
+            "descriptors",
+        ),
+    ];
+    for (key, set, own, unit) in rows {
+        if let Some(set) = set.filter(|set| *set < own)
+            && error.error_type == ErrorType::ExecutionError
+        {
+            let name = &profile.name;
+            error.recovery_suggestion.push_str(&format!(
+                "; {key} leaves {name} {set} of the {own} {unit} that its profile gives, which may be too few"
+            ));
+        }
+    }
+    error
 }
 
 fn receipt_json(receipt: &Receipt) -> Value {
