@@ -313,6 +313,43 @@ mod tests {
     }
 
     #[test]
+    fn limits_of_tools_are_asked_for_only_where_they_were_set() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.toml");
+        std::fs::write(&path, "").unwrap();
+        let cases = [
+            (None, Ok((None, None)), "the profiles say"),
+            (
+                Some("16"),
+                Ok((Some(16 << 20), Some(16))),
+                "the floor of both",
+            ),
+            (
+                Some("512"),
+                Ok((Some(512 << 20), Some(512))),
+                "set, if to what is built in",
+            ),
+            (
+                Some("4096"),
+                Ok((Some(4096 << 20), Some(4096))),
+                "more than 32 bits hold",
+            ),
+            (Some("15"), Err(()), "too little to start with"),
+            (Some("4097"), Err(()), "more than any profile gives"),
+            (Some("0"), Err(()), "no way to say none"),
+        ];
+        for (value, expected, why) in cases {
+            let lookup = |name: &str| {
+                let ours = ["MCP_MAX_MEMORY_MB", "MCP_MAX_FILE_DESCRIPTORS"];
+                ours.contains(&name).then(|| value.map(str::to_owned))?
+            };
+            let settings = Settings::load(Some(&path), lookup);
+            let limits = settings.map(|settings| (settings.memory_bytes_max, settings.files_max));
+            assert_eq!(limits.map_err(drop), expected, "{why}");
+        }
+    }
+
+    #[test]
     fn state_is_kept_where_systemd_says_or_in_the_users_home() {
         let cases = [
             (

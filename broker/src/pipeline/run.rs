@@ -80,10 +80,9 @@ pub async fn run(
     };
     let failed = failed.map(|error| installable(job.profile, error));
     let error = failed.or_else(|| {
-        finished
-            .as_ref()
-            .and_then(|end| failure(job.profile, end, asked))
-            .map(|error| cut_short(settings, job.profile, error))
+        let end = finished.as_ref()?;
+        let error = failure(job.profile, end, asked)?;
+        Some(cut_short(settings, job.profile, end, error))
     });
     // What never started has nothing to show.
     let facts = if record.receipt.is_some() {
@@ -418,32 +417,31 @@ fn failure(profile: &Profile, finished: &Finished, asked: bool) -> Option<CallEr
     }
 }
 
-/// Names the limits that the configuration cut, since a tool that can't have what
-/// it needs ends in ways that don't say so.
-fn cut_short(settings: &Settings, profile: &Profile, mut error: CallError) -> CallError {
-    let own = profile.sandbox.limits;
+/// Names the limits that the configuration cut, where a tool ended by itself: one
+/// that can't have what it needs ends in ways that don't say so.
+fn cut_short(
+    settings: &Settings,
+    profile: &Profile,
+    end: &Finished,
+    mut error: CallError,
+) -> CallError {
+    let by_itself = match &end.exit {
+        Exit::Code(_) | Exit::Signal(_) => {
+            !end.cancelled && !end.timed_out && !end.killed_for_output
+        }
+        Exit::Violation { .. } => false,
+    };
+    let (own, name) = (profile.sandbox.limits, &profile.name);
     let memory = settings.memory_bytes_max.map(|set| set >> 20);
-    let rows = [
-        (
-            "tool.max_memory_mb",
-            memory,
-            own.address_space_bytes >> 20,
-            "MiB",
-        ),
-        (
-            "tool.max_file_descriptors",
-            settings.files_max.map(u64::from),
-            own.files,
-            "descriptors",
-        ),
-    ];
-    for (key, set, own, unit) in rows {
-        if let Some(set) = set.filter(|set| *set < own)
-            && error.error_type == ErrorType::ExecutionError
-        {
-            let name = &profile.name;
+    let files = settings.files_max.map(u64::from);
+    let (own_memory, own_files) = (own.address_space_bytes >> 20, own.files);
+    for (key, unit, set, own) in [
+        ("tool.max_memory_mb", "MiB", memory, own_memory),
+        ("tool.max_file_descriptors", "descriptors", files, own_files),
+    ] {
+        if let Some(set) = set.filter(|set| by_itself && *set < own) {
             error.recovery_suggestion.push_str(&format!(
-                "; {key} leaves {name} {set} of the {own} {unit} that its profile gives, which may be too few"
+                "; {key} leaves {name} {set} of its profile's {own} {unit}, which may be too few"
             ));
         }
     }
