@@ -72,7 +72,11 @@ pub fn confined_start(program: &Path, rounds: u32) -> Result<String, String> {
     Base::new(&set)
         .and_then(|base| base.install())
         .map_err(|error| told(&error))?;
-    let limits = ResourceLimits::new(&profile.sandbox, Duration::from_mins(1));
+    let limits = ResourceLimits::new(
+        &profile.sandbox,
+        profile.sandbox.limits,
+        Duration::from_mins(1),
+    );
     let (confined, confined_median) =
         percentiles(rounds, || confined(&parent, &limits, ready, &mut pad))?;
     drop(parent);

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::getpid;
 use protocol::event::{Receipt, RefusalKind, Refused};
 use protocol::limits::{ARGS_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
+use sandbox_profiles::sandbox::Limits;
 use sha2::{Digest, Sha256};
 
 use crate::refusal::{self, chain, cut};
@@ -82,6 +83,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) argv: &'a [String],
     /// How long it may run.
     pub(crate) timeout: Duration,
+    /// Its profile's limits, or less.
+    pub(crate) limits: Limits,
 }
 
 /// Why nothing was started.
@@ -140,7 +143,7 @@ pub(crate) fn launch(
     let environment = environment(launch, &scratch.path());
     pad.argv.fill(launch.argv).ok_or(LaunchError::Strings)?;
     pad.envp.fill(environment).ok_or(LaunchError::Strings)?;
-    let limits = ResourceLimits::new(sandbox, launch.timeout);
+    let limits = ResourceLimits::new(sandbox, launch.limits, launch.timeout);
     let plan = Plan {
         parent: getpid(),
         directory: scratch.descriptor(),

@@ -12,6 +12,7 @@ use std::time::Duration;
 use protocol::event::{RefusalKind, Refused};
 use protocol::request::Run;
 use sandbox_profiles::profile::{Requirement, Substitute};
+use sandbox_profiles::sandbox::Limits;
 use sandbox_profiles::{Profile, VettedRun, vet};
 
 use crate::refusal;
@@ -36,6 +37,8 @@ pub(crate) struct Approved<'a> {
     pub(crate) argv: Vec<String>,
     /// What it may cost.
     pub(crate) bounds: Bounds,
+    /// What its processes may take.
+    pub(crate) limits: Limits,
 }
 
 /// Decides on a run.
@@ -77,6 +80,7 @@ pub(crate) fn decide<'a>(executor: &'a Executor, run: &Run) -> Result<Approved<'
         capabilities,
         argv: vetted.argv().to_vec(),
         bounds: bounds(&tool.profile, run),
+        limits: limits(tool.profile.sandbox.limits, run),
     })
 }
 
@@ -145,5 +149,57 @@ fn bounds(profile: &Profile, run: &Run) -> Bounds {
         timeout: asked.min(profile.run.timeout_max),
         stdout_bytes_max: u64::from(run.stdout_max.min(profile.run.stdout_bytes_max)),
         stderr_bytes_max: u64::from(run.stderr_max.min(profile.run.stderr_bytes_max)),
+    }
+}
+
+/// The profile's limits, less where the broker asks for less.
+fn limits(profile: Limits, run: &Run) -> Limits {
+    let mut limits = profile;
+    if let Some(bytes) = run.memory_max {
+        limits.address_space_bytes = bytes.min(profile.address_space_bytes);
+    }
+    if let Some(files) = run.files_max {
+        limits.files = u64::from(files).min(profile.files);
+    }
+    limits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_the_lesser_of_profile_and_request() {
+        let set = sandbox_profiles::load::built_in().unwrap();
+        let own = set.get("nmap").unwrap().sandbox.limits;
+        let (memory, files) = (own.address_space_bytes, own.files);
+        let mib = 1_u64 << 20;
+        #[rustfmt::skip]
+        let cases = [
+            // memory_max       files_max       memory    files  why
+            (None,              None,           memory,   files, "nothing asked"),
+            (Some(64 * mib),    None,           64 * mib, files, "less memory"),
+            (None,              Some(20),       memory,   20,    "fewer descriptors"),
+            (Some(64 * mib),    Some(20),       64 * mib, 20,    "less of both"),
+            (Some(memory),      Some(256),      memory,   files, "as much as the profile gives"),
+            (Some(memory + 1),  Some(257),      memory,   files, "one more than the profile gives"),
+            (Some(u64::MAX),    Some(u32::MAX), memory,   files, "what setrlimit takes for no limit"),
+        ];
+        for (memory_max, files_max, memory, files, why) in cases {
+            let run = Run {
+                run_id: "r".into(),
+                tool: "nmap".into(),
+                argv: Vec::new(),
+                timeout_ms: 1,
+                stdout_max: 1,
+                stderr_max: 1,
+                memory_max,
+                files_max,
+            };
+            let mut expected = own;
+            expected.address_space_bytes = memory;
+            expected.files = files;
+            assert_eq!(limits(own, &run), expected, "{why}");
+        }
     }
 }

@@ -111,6 +111,7 @@ fn run(
         capabilities: CapabilitySet::EMPTY,
         argv: &argv,
         timeout: TIMEOUT,
+        limits: tool.profile.sandbox.limits,
     };
     let bounds = Bounds {
         timeout: TIMEOUT,

@@ -261,6 +261,7 @@ impl<'a> Session<'a> {
             capabilities,
             argv,
             bounds,
+            limits,
         } = policy::decide(executor, run)?;
         self.permit()?;
         let unavailable = |error: crate::launch::LaunchError| End::from(error.refused());
@@ -276,6 +277,7 @@ impl<'a> Session<'a> {
             capabilities,
             argv: &argv,
             timeout: bounds.timeout,
+            limits,
         };
         let (running, receipt) =
             launch(executor, pad, &scratch, plan, streams, since).map_err(unavailable)?;

@@ -160,9 +160,16 @@ fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, FrameError> {
 mod tests {
     use super::*;
     use crate::event::{Output, RefusalKind, Refused, Stream};
-    use crate::limits::OUTPUT_CHUNK_BYTES;
+    use crate::limits::{FILES_MIN, MEMORY_BYTES_MIN, OUTPUT_CHUNK_BYTES};
     use crate::request::{Hello, Run};
     use proptest::prelude::*;
+
+    fn any_limits() -> impl Strategy<Value = (Option<u64>, Option<u32>)> {
+        (
+            prop::option::of(MEMORY_BYTES_MIN..),
+            prop::option::of(FILES_MIN..),
+        )
+    }
 
     fn any_request() -> impl Strategy<Value = Request> {
         let run = (
@@ -174,8 +181,8 @@ mod tests {
             any::<u16>().prop_map(|protocol| Request::Hello(Hello { protocol })),
             Just(Request::Cancel),
             Just(Request::Inspect),
-            (run, 1..3_600_000_u32, 0..1_000_000_u32).prop_map(
-                |((run_id, tool, argv), time, max)| {
+            (run, 1..3_600_000_u32, 0..1_000_000_u32, any_limits()).prop_map(
+                |((run_id, tool, argv), time, max, (memory_max, files_max))| {
                     let (stdout_max, stderr_max) = (max, max / 2);
                     Request::Run(Run {
                         run_id,
@@ -184,6 +191,8 @@ mod tests {
                         timeout_ms: time,
                         stdout_max,
                         stderr_max,
+                        memory_max,
+                        files_max,
                     })
                 }
             ),
@@ -224,6 +233,49 @@ mod tests {
         }
     }
 
+    /// Both processes of one release, however they were built, read the same bytes.
+    #[test]
+    fn a_run_is_laid_out_as_the_document_says() {
+        let run = |memory_max, files_max| {
+            Request::Run(Run {
+                run_id: "a".into(),
+                tool: "b".into(),
+                argv: vec!["c".into()],
+                timeout_ms: 1,
+                stdout_max: 2,
+                stderr_max: 3,
+                memory_max,
+                files_max,
+            })
+        };
+        let head = [1, 1, b'a', 1, b'b', 1, 1, b'c', 1, 2, 3];
+        let cases: [(Request, &[u8], &str); 3] = [
+            (run(None, None), &[0, 0], "the profile's limits"),
+            (
+                run(Some(MEMORY_BYTES_MIN), None),
+                &[1, 0x80, 0x80, 0x80, 8, 0],
+                "less memory, the profile's descriptors",
+            ),
+            (
+                run(None, Some(FILES_MIN)),
+                &[0, 1, 16],
+                "the profile's memory, fewer descriptors",
+            ),
+        ];
+        for (request, tail, why) in cases {
+            let frame = encode_request(&request).unwrap();
+            assert_eq!(
+                frame[FRAME_HEADER_BYTES..],
+                [&head[..], tail].concat(),
+                "{why}"
+            );
+        }
+        assert!(
+            decode_request(&head).is_err(),
+            "a run of an older version, without the two"
+        );
+    }
+
     #[test]
     fn refuses_a_length_out_of_bounds_before_reading_the_body() {
         for (header, why) in [
@@ -250,7 +302,7 @@ mod tests {
         let run = |items: u8, high: u8| {
             let head = [1, 1, b'a', 1, b'a', items | 0x80, high];
             let count = usize::from(items) + 128 * usize::from(high);
-            [&head[..], &vec![0; count], &[1, 0, 0]].concat()
+            [&head[..], &vec![0; count], &[1, 0, 0, 0, 0]].concat()
         };
         let full = decode_request(&run(0, 2));
         assert!(

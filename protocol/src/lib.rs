@@ -26,4 +26,4 @@ pub use request::Request;
 
 /// Version of the contract. Both sides must speak the same one: they are
 /// installed together, so there is no negotiation to get wrong.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;

@@ -28,6 +28,11 @@ pub const OUTPUT_CHUNK_BYTES: usize = 64 * 1024;
 pub const OUTPUT_KEPT_BYTES_MAX: u32 = 64 * 1024 * 1024;
 /// Longest timeout a run may ask for, in milliseconds (one hour).
 pub const TIMEOUT_MS_MAX: u32 = 3_600_000;
+/// Least memory that a run may be cut down to, in bytes (16 MiB): with less, most
+/// tools aren't even loaded. Also the least that a profile may give.
+pub const MEMORY_BYTES_MIN: u64 = 16 * 1024 * 1024;
+/// Fewest descriptors that a run may be cut down to: what every tool starts with.
+pub const FILES_MIN: u32 = 16;
 /// Most rows of any list in an event (tools, capabilities, limits).
 pub const ROWS_MAX: usize = 256;
 /// Most bytes of the tools of an inventory, and most of its scope, as

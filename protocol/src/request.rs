@@ -8,7 +8,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{
-    ARG_BYTES_MAX, ARGS_MAX, ARGV_BYTES_MAX, NAME_BYTES_MAX, OUTPUT_KEPT_BYTES_MAX, TIMEOUT_MS_MAX,
+    ARG_BYTES_MAX, ARGS_MAX, ARGV_BYTES_MAX, FILES_MIN, MEMORY_BYTES_MIN, NAME_BYTES_MAX,
+    OUTPUT_KEPT_BYTES_MAX, TIMEOUT_MS_MAX,
 };
 
 /// A message from broker to executor.
@@ -48,6 +49,11 @@ pub struct Run {
     pub stdout_max: u32,
     /// Bytes of standard error to pass on; the rest is counted and dropped.
     pub stderr_max: u32,
+    /// Bytes of memory, where the profile's limit is to be cut: at least
+    /// [`MEMORY_BYTES_MIN`]. What is above the profile's changes nothing.
+    pub memory_max: Option<u64>,
+    /// Open descriptors, likewise: at least [`FILES_MIN`].
+    pub files_max: Option<u32>,
 }
 
 /// A well-formed message whose content is out of bounds.
@@ -74,6 +80,12 @@ pub enum RequestError {
     /// More output than a run may keep.
     #[error("output bound of {0} bytes is above 67108864")]
     OutputMax(u32),
+    /// Less memory than a tool can start with.
+    #[error("memory of {0} bytes is below 16777216")]
+    Memory(u64),
+    /// Fewer descriptors than a tool can start with.
+    #[error("{0} descriptors are fewer than 16")]
+    Files(u32),
 }
 
 impl Request {
@@ -123,6 +135,14 @@ impl Run {
                 return Err(RequestError::OutputMax(max));
             }
         }
+        // Refused and not raised to the floor: a run is never given more than
+        // was asked for. There is no ceiling, since the profile is one.
+        if let Some(bytes) = self.memory_max.filter(|max| *max < MEMORY_BYTES_MIN) {
+            return Err(RequestError::Memory(bytes));
+        }
+        if let Some(files) = self.files_max.filter(|max| *max < FILES_MIN) {
+            return Err(RequestError::Files(files));
+        }
         Ok(())
     }
 }
@@ -139,18 +159,31 @@ mod tests {
             timeout_ms: 1000,
             stdout_max: 1,
             stderr_max: 1,
+            memory_max: None,
+            files_max: None,
         }
     }
 
     #[test]
     fn accepts_a_run_within_bounds() {
         assert_eq!(Request::Run(run()).check(), Ok(()));
+        for (memory_max, files_max, why) in [
+            (Some(MEMORY_BYTES_MIN), Some(FILES_MIN), "the floors"),
+            (Some(u64::MAX), Some(u32::MAX), "the profile is the ceiling"),
+        ] {
+            let bounded = Run {
+                memory_max,
+                files_max,
+                ..run()
+            };
+            assert_eq!(Request::Run(bounded).check(), Ok(()), "{why}");
+        }
     }
 
     #[test]
     fn refuses_a_run_out_of_bounds() {
         type Change = fn(&mut Run);
-        let cases: [(Change, RequestError, &str); 11] = [
+        let cases: [(Change, RequestError, &str); 14] = [
             (|r| r.run_id.clear(), RequestError::RunId, "no id"),
             (
                 |r| r.run_id = "../x".into(),
@@ -193,6 +226,21 @@ mod tests {
                 |r| r.stdout_max = u32::MAX,
                 RequestError::OutputMax(u32::MAX),
                 "unbounded memory",
+            ),
+            (
+                |r| r.memory_max = Some(MEMORY_BYTES_MIN - 1),
+                RequestError::Memory(MEMORY_BYTES_MIN - 1),
+                "a byte below the floor",
+            ),
+            (
+                |r| r.memory_max = Some(0),
+                RequestError::Memory(0),
+                "nothing starts, and it doesn't mean without limit",
+            ),
+            (
+                |r| r.files_max = Some(FILES_MIN - 1),
+                RequestError::Files(FILES_MIN - 1),
+                "one below the floor",
             ),
         ];
         for (change, expected, why) in cases {

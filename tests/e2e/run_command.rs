@@ -160,6 +160,47 @@ fn the_result_has_every_promised_field() -> Result<()> {
 }
 
 #[test]
+fn limits_of_the_configuration_cut_those_of_the_profile() -> Result<()> {
+    let Some(lab) = Lab::start(&[Host::Web])? else {
+        return Ok(());
+    };
+    let call = |set: &[(&str, &str)]| {
+        let args = ["run", "nmap", "10.66.0.10", "--json", "--", "-p", "80"];
+        let mut command = lab.mantlet(&args)?;
+        command.envs(set.iter().copied());
+        run(&mut command, ONE)
+    };
+    let (memory, files) = ("MCP_MAX_MEMORY_MB", "MCP_MAX_FILE_DESCRIPTORS");
+    for (set, expected_memory, expected_files, why) in [
+        (&[][..], 512_u64 << 20, 256, "nothing set"),
+        (&[(memory, "64")], 64 << 20, 256, "less memory"),
+        (&[(files, "32")], 512 << 20, 32, "fewer descriptors"),
+        (
+            &[(memory, "4096"), (files, "4096")],
+            512 << 20,
+            256,
+            "more than the profile gives",
+        ),
+    ] {
+        let result = json(&call(set)?.expect_code(0)?)?;
+        let limits = &result["sandbox"]["rlimits"];
+        ensure!(limits["as"] == expected_memory, "{why}: {limits}");
+        ensure!(limits["nofile"] == expected_files, "{why}: {limits}");
+        ensure!(found(&result)?["10.66.0.10"].contains(&80), "{why}");
+    }
+    let result = json(&call(&[(memory, "16")])?.expect_code(1)?)?;
+    let remedy = result["recovery_suggestion"].to_string();
+    ensure!(
+        remedy.contains("tool.max_memory_mb leaves nmap 16 of its profile's 512 MiB"),
+        "a tool that can't be loaded doesn't say why: {result:#}"
+    );
+    ensure!(!remedy.contains(files), "its descriptors were not cut");
+    let refused = call(&[(memory, "15")])?.expect_code(2)?;
+    ensure!(refused.stderr.contains(memory), "{}", refused.stderr);
+    Ok(())
+}
+
+#[test]
 fn prints_a_table_for_people() -> Result<()> {
     let Some(lab) = Lab::start(&[Host::Web])? else {
         return Ok(());

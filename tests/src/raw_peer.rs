@@ -287,5 +287,7 @@ pub fn run_of(tool: &str, argv: &[&str]) -> Run {
         timeout_ms: 60_000,
         stdout_max: 1024 * 1024,
         stderr_max: 256 * 1024,
+        memory_max: None,
+        files_max: None,
     }
 }

@@ -248,6 +248,22 @@ pub const KEYS: &[Key] = &[
         "Longest standard error of a result, in bytes; the rest is counted and dropped.",
     ),
     key(
+        "tool.max_memory_mb",
+        Some("MCP_MAX_MEMORY_MB"),
+        Kind::Integer { min: 16, max: 4096 },
+        Preset::Integer(512),
+        "MiB of address space that a tool may take. Set here, it cuts the profiles' own down and never raises them.\n\
+         With too little a tool fails: 16 is enough for ping and traceroute, 24 for curl, 64 for nmap, 128 for dig.",
+    ),
+    key(
+        "tool.max_file_descriptors",
+        Some("MCP_MAX_FILE_DESCRIPTORS"),
+        Kind::Integer { min: 16, max: 4096 },
+        Preset::Integer(256),
+        "Files and sockets that a tool may have open. Set here, it cuts the profiles' own down and never raises them.\n\
+         traceroute needs 24.",
+    ),
+    key(
         "tool.include",
         Some("TOOL_INCLUDE"),
         Kind::List,

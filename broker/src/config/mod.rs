@@ -32,6 +32,9 @@ pub use layers::Layers;
 pub use source::Source;
 pub use values::Set;
 
+/// Bytes of a mebibyte.
+const MIB: u64 = 1024 * 1024;
+
 /// Where the executor is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExecutorPlace {
@@ -71,6 +74,10 @@ pub struct Settings {
     pub stdout_bytes_max: u32,
     /// Longest standard error, in bytes.
     pub stderr_bytes_max: u32,
+    /// Memory that a tool may take where its profile gives more, in bytes, if it was set.
+    pub memory_bytes_max: Option<u64>,
+    /// Descriptors that a tool may have where its profile gives more, if it was set.
+    pub files_max: Option<u32>,
     /// Tools offered; empty means all.
     pub include: Vec<String>,
     /// Tools not offered, unless included.
@@ -180,6 +187,12 @@ impl Settings {
             extra_args_bytes_max: bounded(&layers, "tool.max_args_length"),
             stdout_bytes_max: bounded(&layers, "tool.max_stdout_bytes"),
             stderr_bytes_max: bounded(&layers, "tool.max_stderr_bytes"),
+            memory_bytes_max: layers
+                .was_set("tool.max_memory_mb")
+                .then(|| bounded::<u64>(&layers, "tool.max_memory_mb").saturating_mul(MIB)),
+            files_max: layers
+                .was_set("tool.max_file_descriptors")
+                .then(|| bounded(&layers, "tool.max_file_descriptors")),
             include: list(&layers, "tool.include"),
             exclude: list(&layers, "tool.exclude"),
             profiles: list(&layers, "tool.profiles")
@@ -302,6 +315,43 @@ mod tests {
             settings.stdout_bytes_max, 1_048_576,
             "untouched keys keep their defaults"
         );
+    }
+
+    #[test]
+    fn limits_of_tools_are_asked_for_only_where_they_were_set() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.toml");
+        std::fs::write(&path, "").unwrap();
+        let cases = [
+            (None, Ok((None, None)), "the profiles say"),
+            (
+                Some("16"),
+                Ok((Some(16 << 20), Some(16))),
+                "the floor of both",
+            ),
+            (
+                Some("512"),
+                Ok((Some(512 << 20), Some(512))),
+                "set, if to what is built in",
+            ),
+            (
+                Some("4096"),
+                Ok((Some(4096 << 20), Some(4096))),
+                "more than 32 bits hold",
+            ),
+            (Some("15"), Err(()), "too little to start with"),
+            (Some("4097"), Err(()), "more than any profile gives"),
+            (Some("0"), Err(()), "no way to say none"),
+        ];
+        for (value, expected, why) in cases {
+            let lookup = |name: &str| {
+                let ours = ["MCP_MAX_MEMORY_MB", "MCP_MAX_FILE_DESCRIPTORS"];
+                ours.contains(&name).then(|| value.map(str::to_owned))?
+            };
+            let settings = Settings::load(Some(&path), lookup);
+            let limits = settings.map(|settings| (settings.memory_bytes_max, settings.files_max));
+            assert_eq!(limits.map_err(drop), expected, "{why}");
+        }
     }
 
     #[test]

@@ -56,6 +56,9 @@ fn tool(settings: &Settings, profile: &Profile, switched_off: bool) -> Value {
         |set: Option<std::time::Duration>, own: std::time::Duration| set.unwrap_or(own).as_secs();
     let (timeout_max, breaker) = (run.timeout_max.as_secs(), settings.breaker);
     let runs = u64::try_from(runs_max(profile, settings.concurrency)).unwrap_or(u64::MAX);
+    let limits = profile.sandbox.limits;
+    // The profile's own is the bound: what is set only cuts it down.
+    let lesser = |key: &str, set: Option<u64>, own: u64| above(key, set.unwrap_or(own), own, own);
     let failures = breaker.failures.unwrap_or(run.breaker_failures);
     json!({
         "offered": admit::offered(settings, profile) && !switched_off,
@@ -67,6 +70,10 @@ fn tool(settings: &Settings, profile: &Profile, switched_off: bool) -> Value {
         "concurrency": above("tool.default_concurrency", runs, run.concurrency.into(),
             run.concurrency_max.into()),
         "queue": run.queue,
+        "memory_bytes": lesser("tool.max_memory_mb", settings.memory_bytes_max,
+            limits.address_space_bytes),
+        "file_descriptors": lesser("tool.max_file_descriptors", settings.files_max.map(u64::from),
+            limits.files),
         "breaker_failures": above("circuit_breaker.failure_threshold", failures.into(),
             run.breaker_failures.into(), u64::MAX),
         "breaker_recovery_sec": above("circuit_breaker.recovery_timeout",

@@ -66,7 +66,8 @@ pub async fn run(
     cancel: &CancellationToken,
 ) -> Ended {
     let mut record = Record::new(settings, &job);
-    let followed = follow(executor, &job, &mut record, observer, cancel).await;
+    let request = request(settings, &job, &record);
+    let followed = follow(executor, &job, request, &mut record, observer, cancel).await;
     let (finished, failed) = match followed {
         Ok(finished) => (Some(finished), None),
         Err(error) => (None, Some(error)),
@@ -79,9 +80,9 @@ pub async fn run(
     };
     let failed = failed.map(|error| installable(job.profile, error));
     let error = failed.or_else(|| {
-        finished
-            .as_ref()
-            .and_then(|end| failure(job.profile, end, asked))
+        let end = finished.as_ref()?;
+        let error = failure(job.profile, end, asked)?;
+        Some(cut_short(settings, job.profile, end, error))
     });
     // What never started has nothing to show.
     let facts = if record.receipt.is_some() {
@@ -96,9 +97,25 @@ pub async fn run(
     }
 }
 
+/// What the executor is asked for. Limits are sent where they were set: the
+/// executor takes the lesser of each and its own profile's.
+fn request(settings: &Settings, job: &Job<'_>, record: &Record) -> Run {
+    Run {
+        run_id: job.run_id.clone(),
+        tool: job.profile.name.clone(),
+        argv: job.argv.clone(),
+        timeout_ms: u32::try_from(job.timeout.as_millis()).unwrap_or(u32::MAX),
+        stdout_max: record.stdout_max,
+        stderr_max: record.stderr_max,
+        memory_max: settings.memory_bytes_max,
+        files_max: settings.files_max,
+    }
+}
+
 async fn follow(
     executor: &Executor,
     job: &Job<'_>,
+    request: Run,
     record: &mut Record,
     observer: &dyn Observer,
     cancel: &CancellationToken,
@@ -107,14 +124,6 @@ async fn follow(
         biased;
         () = cancel.cancelled() => return Err(cancelled()),
         connection = executor.open() => connection?,
-    };
-    let request = Run {
-        run_id: job.run_id.clone(),
-        tool: job.profile.name.clone(),
-        argv: job.argv.clone(),
-        timeout_ms: u32::try_from(job.timeout.as_millis()).unwrap_or(u32::MAX),
-        stdout_max: record.stdout_max,
-        stderr_max: record.stderr_max,
     };
     if let Err(error) = connection.start(request).await {
         return Err(executor.worded(&error).await);
@@ -406,6 +415,37 @@ fn failure(profile: &Profile, finished: &Finished, asked: bool) -> Option<CallEr
             Some(error.with("sandbox_violation", call.clone()))
         }
     }
+}
+
+/// Names the limits that the configuration cut, where a tool ended by itself: one
+/// that can't have what it needs ends in ways that don't say so.
+fn cut_short(
+    settings: &Settings,
+    profile: &Profile,
+    end: &Finished,
+    mut error: CallError,
+) -> CallError {
+    let by_itself = match &end.exit {
+        Exit::Code(_) | Exit::Signal(_) => {
+            !end.cancelled && !end.timed_out && !end.killed_for_output
+        }
+        Exit::Violation { .. } => false,
+    };
+    let (own, name) = (profile.sandbox.limits, &profile.name);
+    let memory = settings.memory_bytes_max.map(|set| set >> 20);
+    let files = settings.files_max.map(u64::from);
+    let (own_memory, own_files) = (own.address_space_bytes >> 20, own.files);
+    for (key, unit, set, own) in [
+        ("tool.max_memory_mb", "MiB", memory, own_memory),
+        ("tool.max_file_descriptors", "descriptors", files, own_files),
+    ] {
+        if let Some(set) = set.filter(|set| by_itself && *set < own) {
+            error.recovery_suggestion.push_str(&format!(
+                "; {key} leaves {name} {set} of its profile's {own} {unit}, which may be too few"
+            ));
+        }
+    }
+    error
 }
 
 fn receipt_json(receipt: &Receipt) -> Value {

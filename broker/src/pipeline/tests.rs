@@ -88,6 +88,42 @@ async fn a_tool_is_switched_off_and_on_by_any_of_its_names() {
 }
 
 #[tokio::test]
+async fn limits_are_shown_as_they_hold_and_by_whom() {
+    let engine = engine("[tool]\nmax_memory_mb = 256\nmax_file_descriptors = 64\n");
+    let shown = effective::configuration(&engine.policy());
+    for (tool, key, value, by, why) in [
+        (
+            "nmap",
+            "memory_bytes",
+            256 << 20,
+            "c.toml",
+            "less than the profile's",
+        ),
+        (
+            "nmap",
+            "file_descriptors",
+            64,
+            "c.toml",
+            "less than the profile's",
+        ),
+        (
+            "ping",
+            "memory_bytes",
+            128 << 20,
+            "profile",
+            "never widened",
+        ),
+        ("ping", "file_descriptors", 32, "profile", "never widened"),
+        ("dig", "file_descriptors", 64, "c.toml", "as much"),
+    ] {
+        let row = &shown["tools"][tool][key];
+        assert_eq!(row["value"], value, "{tool} {key}: {why}");
+        let source = row["source"].as_str().unwrap();
+        assert!(source.contains(by), "{tool} {key}: {source}");
+    }
+}
+
+#[tokio::test]
 async fn a_policy_that_is_kept_stays_as_it_is_and_changes_are_told() {
     let engine = engine("");
     let mut changes = engine.changes();

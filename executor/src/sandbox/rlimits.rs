@@ -73,14 +73,13 @@ fn apply(limits: &[Limit]) -> Result<(), Errno> {
 pub(crate) struct ResourceLimits(Vec<Limit>);
 
 impl ResourceLimits {
-    /// The limits of a run of `timeout`.
-    pub(crate) fn new(sandbox: &Sandbox, timeout: Duration) -> Self {
-        let limits = &sandbox.limits;
+    /// The limits of a run of `timeout`: the sandbox's own, or tighter ones.
+    pub(crate) fn new(sandbox: &Sandbox, limits: Limits, timeout: Duration) -> Self {
         let rows = [
             (Resource::RLIMIT_CPU, "cpu", cpu_seconds(limits, timeout)),
             (Resource::RLIMIT_AS, "as", limits.address_space_bytes),
             (Resource::RLIMIT_NOFILE, "nofile", limits.files),
-            (Resource::RLIMIT_NPROC, "nproc", processes(sandbox)),
+            (Resource::RLIMIT_NPROC, "nproc", processes(sandbox, limits)),
             (Resource::RLIMIT_FSIZE, "fsize", limits.file_size_bytes),
         ];
         let limit = |(resource, name, value)| Limit {
@@ -112,7 +111,7 @@ impl ResourceLimits {
 
 /// The profile's bound, or twice the run's time and a second if that is less:
 /// a run that is not killed by its timeout is killed by this.
-fn cpu_seconds(limits: &Limits, timeout: Duration) -> u64 {
+fn cpu_seconds(limits: Limits, timeout: Duration) -> u64 {
     let twice = timeout.as_secs().saturating_mul(2).saturating_add(1);
     limits.cpu_s.min(twice)
 }
@@ -120,7 +119,7 @@ fn cpu_seconds(limits: &Limits, timeout: Duration) -> u64 {
 /// The kernel counts the processes and threads of a user, not of a run. A tool
 /// whose filter lets it start none gets exactly the one it is; others get their
 /// profile's number on top of what the user has now.
-fn processes(sandbox: &Sandbox) -> u64 {
+fn processes(sandbox: &Sandbox, limits: Limits) -> u64 {
     let starts = ["clone", "fork", "vfork"];
     if !sandbox
         .allow
@@ -129,8 +128,7 @@ fn processes(sandbox: &Sandbox) -> u64 {
     {
         return 1;
     }
-    sandbox
-        .limits
+    limits
         .processes
         .saturating_add(procfs::tasks_of_this_user())
 }

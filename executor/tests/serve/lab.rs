@@ -257,6 +257,8 @@ impl Lab {
             timeout_ms: 10_000,
             stdout_max: 1 << 20,
             stderr_max: 1 << 18,
+            memory_max: None,
+            files_max: None,
         }
     }
 

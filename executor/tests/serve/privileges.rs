@@ -59,6 +59,8 @@ fn nmap(arguments: &str) -> Run {
         timeout_ms: 60_000,
         stdout_max: 1 << 20,
         stderr_max: 1 << 18,
+        memory_max: None,
+        files_max: None,
     }
 }
 

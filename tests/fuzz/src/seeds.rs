@@ -323,6 +323,13 @@ fn requests() -> Vec<Request> {
         timeout_ms: 60_000,
         stdout_max: 65_536,
         stderr_max: 1024,
+        memory_max: None,
+        files_max: None,
+    };
+    let bounded = Run {
+        memory_max: Some(64 << 20),
+        files_max: Some(32),
+        ..run.clone()
     };
     let hello = Hello {
         protocol: protocol::VERSION,
@@ -330,6 +337,7 @@ fn requests() -> Vec<Request> {
     vec![
         Request::Hello(hello),
         Request::Run(run),
+        Request::Run(bounded),
         Request::Cancel,
         Request::Inspect,
     ]
