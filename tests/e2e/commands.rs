@@ -140,7 +140,8 @@ fn a_mistyped_name_among_the_tools_offered_or_not_ends_the_start() -> Result<()>
         let file = lab.file("mistyped.toml", &text)?;
         let mut command = lab.mantlet_with(&file, &["tools"]);
         let place = if variable.is_empty() {
-            "mistyped.toml: tool."
+            // With its line, since the file is the source.
+            "mistyped.toml:10: tool."
         } else {
             command.env(variable, value);
             "environment TOOL_EXCLUDE: tool.exclude"
