@@ -42,7 +42,7 @@ fn kind(schema: &Value) -> String {
             let several: Vec<_> = several.iter().filter_map(Value::as_str).collect();
             several.join(" or ")
         }
-        _ => String::new(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => String::new(),
     }
 }
 
