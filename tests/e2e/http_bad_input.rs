@@ -77,20 +77,35 @@ fn a_body_that_is_no_call_is_refused_with_its_reason() -> Result<()> {
         (target("[\"10.66.0.10\"]"), "an array for a text"),
         (target("{\"$ne\":null}"), "an object for a text"),
         (target("\"\\ud800\""), "half a surrogate pair"),
-        (target("\"\\udc00\\ud800\""), "surrogates in the wrong order"),
+        (
+            target("\"\\udc00\\ud800\""),
+            "surrogates in the wrong order",
+        ),
         (target("\"10.66.0.10\\u0000\""), "NUL"),
         (target("\"10.66.0.10\\n-f\""), "a line's end"),
         (target("\"-f\""), "a flag"),
         (target("\"../../etc/passwd\""), "a path"),
-        (target(&format!("\"{}\"", "a".repeat(60_000))), "a long name"),
+        (
+            target(&format!("\"{}\"", "a".repeat(60_000))),
+            "a long name",
+        ),
         (target(&"9".repeat(60_000)), "a long number"),
         (target("1e999999999"), "a number beyond all bounds"),
         (b"{\"target\":\"10.66.0.\xff\"}".to_vec(), "not UTF-8"),
-        (b"{\"target\":\"\xed\xa0\x80\"}".to_vec(), "a surrogate in UTF-8"),
-        (b"{\"target\":\"10.66.0.10\x01\"}".to_vec(), "a bare control"),
+        (
+            b"{\"target\":\"\xed\xa0\x80\"}".to_vec(),
+            "a surrogate in UTF-8",
+        ),
+        (
+            b"{\"target\":\"10.66.0.10\x01\"}".to_vec(),
+            "a bare control",
+        ),
         (utf16, "UTF-16"),
         (with(",\"target\":\"10.66.0.10\"}"), "a field twice"),
-        (with(",\"t\\u0061rget\":\"10.66.0.20\"}"), "twice, spelt otherwise"),
+        (
+            with(",\"t\\u0061rget\":\"10.66.0.20\"}"),
+            "twice, spelt otherwise",
+        ),
         (with(",\"cmd\":\"id\"}"), "an unknown field"),
         (with(",\"__proto__\":{\"x\":1}}"), "an unknown object"),
         (with(",\"timeout_sec\":-1}"), "a negative time"),
@@ -98,13 +113,25 @@ fn a_body_that_is_no_call_is_refused_with_its_reason() -> Result<()> {
         (with(",\"timeout_sec\":1.5}"), "a broken number"),
         (with(",\"timeout_sec\":\"5\"}"), "a text for a number"),
         (with(",\"timeout_sec\":1e400}"), "no number"),
-        (with(",\"timeout_sec\":18446744073709551616}"), "a number too large"),
+        (
+            with(",\"timeout_sec\":18446744073709551616}"),
+            "a number too large",
+        ),
         (with(",\"timeout_sec\":NaN}"), "NaN"),
-        (with(",\"extra_args\":[\"-c\",\"1\"]}"), "an array for arguments"),
+        (
+            with(",\"extra_args\":[\"-c\",\"1\"]}"),
+            "an array for arguments",
+        ),
         (with(",\"extra_args\":\"-c 1; id\"}"), "a shell's"),
         (with(",\"template\":\"../../x\"}"), "a path as template"),
-        (with(",\"correlation_id\":\"a\\nb\"}"), "a line's end in an id"),
-        (with(&format!(",\"correlation_id\":\"{}\"}}", "a".repeat(500))), "a long id"),
+        (
+            with(",\"correlation_id\":\"a\\nb\"}"),
+            "a line's end in an id",
+        ),
+        (
+            with(&format!(",\"correlation_id\":\"{}\"}}", "a".repeat(500))),
+            "a long id",
+        ),
         (with("} {}"), "two documents"),
         (with("}\0"), "a NUL behind"),
         (nested("[", "]"), "deep arrays"),
@@ -115,7 +142,10 @@ fn a_body_that_is_no_call_is_refused_with_its_reason() -> Result<()> {
         let more = format!("Content-Type: application/json\r\n{CLOSE}");
         let answer = ask(&service, &admin, EXECUTE, &more, &body)?;
         let problem = answer.expect(400).context(why)?.json()?;
-        ensure!(problem["error_type"] == "validation_error", "{why}: {problem}");
+        ensure!(
+            problem["error_type"] == "validation_error",
+            "{why}: {problem}"
+        );
     }
     for kind in ["", "Content-Type: text/plain\r\n", "Content-Type: \r\n"] {
         let more = format!("{kind}{CLOSE}");
@@ -134,7 +164,12 @@ fn paths_lead_nowhere_else() -> Result<()> {
     let cases = [
         // method, path, status, why
         ("GET", "/runs/..%2f..", 404, "up, encoded"),
-        ("GET", "/runs/..%2f..%2f..%2fetc%2fpasswd", 404, "a file, encoded"),
+        (
+            "GET",
+            "/runs/..%2f..%2f..%2fetc%2fpasswd",
+            404,
+            "a file, encoded",
+        ),
         ("GET", "/runs/%2e%2e/%2e%2e/etc/passwd", 404, "a file"),
         ("GET", "/runs/../runs", 404, "up and down"),
         ("GET", "/runs/%00", 404, "NUL"),
@@ -143,7 +178,12 @@ fn paths_lead_nowhere_else() -> Result<()> {
         ("GET", "/runs/%", 404, "half an escape"),
         ("GET", "/runs/' OR 1=1", 400, "a space in a path"),
         ("GET", "/runs/'%20OR%201=1--", 404, "a statement"),
-        ("GET", "/runs/..%2f../stdout", 404, "output of what is no run"),
+        (
+            "GET",
+            "/runs/..%2f../stdout",
+            404,
+            "output of what is no run",
+        ),
         ("DELETE", "/runs/..%2f..", 404, "an end for what is no run"),
         ("DELETE", "/runs/%00", 404, "an end for NUL"),
         ("GET", "/runs?limit=0", 400, "too few"),
@@ -158,12 +198,22 @@ fn paths_lead_nowhere_else() -> Result<()> {
         ("GET", "/tools//ping", 404, "nothing between"),
         ("GET", "/tools/%00", 404, "NUL"),
         ("GET", "/tools/%ff", 400, "no text"),
-        ("POST", "/tools/..%2f..%2fbin%2fsh/execute", 404, "a program"),
+        (
+            "POST",
+            "/tools/..%2f..%2fbin%2fsh/execute",
+            404,
+            "a program",
+        ),
         ("POST", "/tools/..%2f..%2fbin%2fsh/enable", 404, "a program"),
         ("POST", "/tools/ping%00/execute", 404, "NUL behind a name"),
         ("POST", "/tools/PING/execute", 404, "another case"),
         ("POST", "/tools/ping/execute/", 404, "a slash behind"),
-        ("POST", "/tools/ping/../nmap/execute", 404, "through another"),
+        (
+            "POST",
+            "/tools/ping/../nmap/execute",
+            404,
+            "through another",
+        ),
         ("GET", "/tools/ping/execute", 405, "no such method"),
         ("BREW", "/tools", 405, "no such method anywhere"),
     ];
@@ -223,20 +273,90 @@ fn mcp_refuses_what_is_no_message() -> Result<()> {
         ("POST", both.clone(), b"{}", "an object of nothing"),
         ("POST", both.clone(), deep.as_bytes(), "deep"),
         ("POST", both.clone(), long.as_bytes(), "too long"),
-        ("POST", both.clone(), b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\"}", "not UTF-8"),
-        ("POST", both.clone(), b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\\ud800\"}", "half a pair"),
-        ("POST", both.clone(), b"{\"jsonrpc\":\"1.0\",\"id\":1,\"method\":\"ping\"}", "another version"),
-        ("POST", both.clone(), b"{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":\"ping\"}", "an object as id"),
-        ("POST", both.clone(), b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":1}", "a number as method"),
-        ("POST", both.clone(), good.as_bytes(), "a call without a session"),
-        ("POST", format!("{json_type}{CLOSE}"), good.as_bytes(), "no Accept"),
-        ("POST", format!("{json_type}{CLOSE}Accept: text/html\r\n"), good.as_bytes(), "a page"),
-        ("POST", format!("{CLOSE}{accept}"), good.as_bytes(), "no type"),
-        ("POST", format!("{CLOSE}{accept}Content-Type: text/plain\r\n"), good.as_bytes(), "text"),
-        ("POST", version("1999-01-01"), good.as_bytes(), "a protocol of nobody's"),
-        ("POST", version("2026-07-28"), good.as_bytes(), "headers that are missing"),
-        ("POST", modern, good.as_bytes(), "a header that says another tool"),
-        ("POST", format!("{both}Mcp-Session-Id: ../../x\r\n"), good.as_bytes(), "a made-up session"),
+        (
+            "POST",
+            both.clone(),
+            b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\"}",
+            "not UTF-8",
+        ),
+        (
+            "POST",
+            both.clone(),
+            b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\\ud800\"}",
+            "half a pair",
+        ),
+        (
+            "POST",
+            both.clone(),
+            b"{\"jsonrpc\":\"1.0\",\"id\":1,\"method\":\"ping\"}",
+            "another version",
+        ),
+        (
+            "POST",
+            both.clone(),
+            b"{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":\"ping\"}",
+            "an object as id",
+        ),
+        (
+            "POST",
+            both.clone(),
+            b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":1}",
+            "a number as method",
+        ),
+        (
+            "POST",
+            both.clone(),
+            good.as_bytes(),
+            "a call without a session",
+        ),
+        (
+            "POST",
+            format!("{json_type}{CLOSE}"),
+            good.as_bytes(),
+            "no Accept",
+        ),
+        (
+            "POST",
+            format!("{json_type}{CLOSE}Accept: text/html\r\n"),
+            good.as_bytes(),
+            "a page",
+        ),
+        (
+            "POST",
+            format!("{CLOSE}{accept}"),
+            good.as_bytes(),
+            "no type",
+        ),
+        (
+            "POST",
+            format!("{CLOSE}{accept}Content-Type: text/plain\r\n"),
+            good.as_bytes(),
+            "text",
+        ),
+        (
+            "POST",
+            version("1999-01-01"),
+            good.as_bytes(),
+            "a protocol of nobody's",
+        ),
+        (
+            "POST",
+            version("2026-07-28"),
+            good.as_bytes(),
+            "headers that are missing",
+        ),
+        (
+            "POST",
+            modern,
+            good.as_bytes(),
+            "a header that says another tool",
+        ),
+        (
+            "POST",
+            format!("{both}Mcp-Session-Id: ../../x\r\n"),
+            good.as_bytes(),
+            "a made-up session",
+        ),
         ("GET", both.clone(), b"", "a stream of no session"),
         ("DELETE", both.clone(), b"", "an end of no session"),
         ("PUT", both.clone(), good.as_bytes(), "a method of nobody's"),
@@ -258,9 +378,18 @@ fn mcp_refuses_calls_that_are_none() -> Result<()> {
         (json!({}), "no target"),
         (json!({"target": 1}), "a number for a text"),
         (json!({"target": ["10.66.0.10"]}), "an array for a text"),
-        (json!({"target": "10.66.0.10", "cmd": "id"}), "an unknown field"),
-        (json!({"target": "10.66.0.10", "timeout_sec": -1}), "a negative time"),
-        (json!({"target": "10.66.0.10", "extra_args": {}}), "an object for a text"),
+        (
+            json!({"target": "10.66.0.10", "cmd": "id"}),
+            "an unknown field",
+        ),
+        (
+            json!({"target": "10.66.0.10", "timeout_sec": -1}),
+            "a negative time",
+        ),
+        (
+            json!({"target": "10.66.0.10", "extra_args": {}}),
+            "an object for a text",
+        ),
         (json!({"target": "10.66.0.10\n"}), "a line's end"),
         (json!({"target": "a".repeat(60_000)}), "a long name"),
     ];

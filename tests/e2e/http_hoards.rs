@@ -14,13 +14,14 @@ use harness::{HttpService, crowd, processes};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 const CONNECTIONS: usize = 10_000;
-/// The bound of the service below.
+/// Unless a service is told otherwise.
 const SERVED: usize = 1024;
-/// Of the service below.
+/// Of the impatient services below.
 const PATIENCE: Duration = Duration::from_secs(2);
 const EXTRA: &str = "[server]\nrequest_timeout = 2\n";
-/// What the allocator may keep, in KiB.
-const KEPT_KIB_MAX: u64 = 8 * 1024;
+/// What the allocator may keep, in KiB: the buffers of all connections that there
+/// may be. It is there for the next ones; that it doesn't grow is what counts.
+const KEPT_KIB_MAX: u64 = 48 * 1024;
 const MEBIBYTE: usize = 1024 * 1024;
 
 /// Makes room for the descriptors of all connections in this process.
@@ -43,7 +44,7 @@ fn serves(service: &HttpService<'_>) -> Result<()> {
 /// That memory is what it was, about.
 fn given_back(service: &mut HttpService<'_>, before: u64) -> Result<()> {
     thread::sleep(Duration::from_secs(1));
-    let after = processes::resident_kib(service.running().pid())?;
+    let after = processes::status_number(service.running().pid(), "RssAnon:")?;
     ensure!(
         after <= before + KEPT_KIB_MAX,
         "{before} KiB became {after} KiB"
@@ -56,13 +57,13 @@ fn given_back(service: &mut HttpService<'_>, before: u64) -> Result<()> {
 /// Resident memory once the service is warm.
 fn warm(service: &mut HttpService<'_>) -> Result<u64> {
     serves(service)?;
-    processes::resident_kib(service.running().pid())
+    processes::status_number(service.running().pid(), "RssAnon:")
 }
 
 #[test]
 fn ten_thousand_connections_are_bounded_and_given_back() -> Result<()> {
     descriptors()?;
-    let mut service = Prepared::new()?.start(EXTRA)?;
+    let mut service = Prepared::new()?.start("")?;
     let before = warm(&mut service)?;
     let began = Instant::now();
     let held = service.connections(CONNECTIONS)?;
@@ -78,8 +79,8 @@ fn ten_thousand_connections_are_bounded_and_given_back() -> Result<()> {
         }
     }
     ensure!(
-        (SERVED / 2..=2 * SERVED).contains(&served),
-        "{served} of {CONNECTIONS} were served"
+        served == SERVED,
+        "{served} of {CONNECTIONS} were served, not {SERVED}"
     );
     ensure!(began.elapsed() < Duration::from_secs(20));
     serves(&service)?;
@@ -93,9 +94,14 @@ fn a_service_with_few_descriptors_keeps_some_for_its_own_work() -> Result<()> {
     let mantlet = place.mantlet(EXTRA, &["serve"])?;
     let mut few = place.command("prlimit");
     // As a service manager sets them: few, and more for the asking.
-    few.args(["--nofile=256:256", "--"]).arg(mantlet.get_program());
+    few.args(["--nofile=256:256", "--"])
+        .arg(mantlet.get_program());
     few.args(mantlet.get_args()).env_clear();
-    few.envs(mantlet.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    few.envs(
+        mantlet
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
     let mut service = place.start_as(&mut few)?;
     let before = warm(&mut service)?;
     let held = service.connections(1000)?;
@@ -161,7 +167,11 @@ fn long_bodies_cost_nothing_whether_declared_or_not() -> Result<()> {
     let cases = [
         ("/tools/ping/execute", declared.as_str(), "HTTP/1.1 413"),
         ("/mcp", declared.as_str(), "HTTP/1.1 413"),
-        ("/tools/ping/execute", "Transfer-Encoding: chunked", "HTTP/1.1 411"),
+        (
+            "/tools/ping/execute",
+            "Transfer-Encoding: chunked",
+            "HTTP/1.1 411",
+        ),
         ("/mcp", "Transfer-Encoding: chunked", "HTTP/1.1 411"),
         ("/tools/ping/execute", "Content-Length: 0", "HTTP/1.1 400"),
     ];

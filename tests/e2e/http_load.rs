@@ -172,10 +172,8 @@ fn a_thousand_clients_at_once_are_each_answered_and_cost_no_memory() -> Result<(
                 ensure!(after.and_then(|s| s.parse().ok()) == wait, "{timed:?}");
             }
         }
-        ensure!(
-            (RUNS..=2 * RUNS).contains(&ran),
-            "{ran} ran: {RUNS} at once, and as many waited"
-        );
+        // So many at once, as many that waited, and some that came when one ended.
+        ensure!((RUNS..=6 * RUNS).contains(&ran), "{ran} ran");
         ensure!((1..=RUNS).contains(&most), "{most} ran at once");
         thread::sleep(Duration::from_millis(500));
         resident.push(processes::resident_kib(pid)?);

@@ -215,23 +215,28 @@ pub fn at_once(
     Ok(answers)
 }
 
-/// Sends a request on each connection again as soon as it is answered.
+/// Sends a request on each connection again as soon as it is answered. The
+/// connections take the requests in turn, and keep theirs.
 ///
 /// # Errors
 ///
 /// When a connection ends, or nothing is answered for long.
 pub fn again_and_again(
     connections: Vec<TcpStream>,
-    request: &[u8],
+    requests: &[Vec<u8>],
     lasting: Duration,
 ) -> Result<Load> {
     let mut crowd = Crowd::of(connections)?;
+    let of = |number: usize| {
+        let number = number.checked_rem(requests.len()).unwrap_or_default();
+        requests.get(number).context("a request")
+    };
     let mut statuses = BTreeMap::new();
     let mut took = Vec::new();
     let cpu = own_cpu()?;
     let began = Instant::now();
-    for line in &mut crowd.lines {
-        line.send(request)?;
+    for (number, line) in crowd.lines.iter_mut().enumerate() {
+        line.send(of(number)?)?;
     }
     let mut last = began;
     while began.elapsed() < lasting {
@@ -246,7 +251,7 @@ pub fn again_and_again(
                     }
                     let count: &mut usize = statuses.entry(status).or_default();
                     *count = count.saturating_add(1);
-                    line.send(request)?;
+                    line.send(of(number)?)?;
                 }
                 Seen::Ended => bail!("a connection was closed: {:?}", line.got),
             }
