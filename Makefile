@@ -64,9 +64,10 @@ deny: ## Checks licences, sources and duplicates of dependencies (needs cargo-de
 	$(CARGO) deny --locked --manifest-path tests/fuzz/Cargo.toml --config deny.toml \
 	  check -A unmatched-skip licenses bans sources
 
-bench: test-needs ## Measures the confined start, a whole call, streaming and memory
+bench: test-needs ## Measures the confined start, calls, HTTP, streaming and memory; BENCH=http only HTTP
 	$(CARGO) build --locked --release --bins
 	$(CARGO) build --locked --release --package mantlet-executor --features bench --example confined_start
+	$(CARGO) build --locked --release --package mantlet --example bare
 	$(CARGO) bench --locked --package mantlet-tests --bench spine
 
 clean: ## Removes all that was built

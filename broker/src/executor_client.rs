@@ -8,11 +8,13 @@
 //! since the executor takes a closed connection for a cancel; memory is bounded
 //! by one frame per connection.
 
-use std::io;
+use std::io::{self, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
+use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, UnixAddr, connect};
 use protocol::event::{Event, Inventory, Refused, Welcome};
 use protocol::limits::{FRAME_BYTES_MAX, FRAME_HEADER_BYTES};
 use protocol::request::{Hello, Request, Run};
@@ -84,27 +86,17 @@ impl Connection {
     /// Whatever keeps the executor from being used, within [`GREETING_WAIT`].
     pub async fn open(socket: &Path) -> Result<Self, ClientError> {
         let opening = async {
-            let stream =
-                UnixStream::connect(socket)
-                    .await
-                    .map_err(|source| ClientError::Connect {
-                        socket: socket.display().to_string(),
-                        source,
-                    })?;
+            let (stream, greeted) = greet(socket)?;
             let codec = LengthDelimitedCodec::builder()
                 .length_field_length(FRAME_HEADER_BYTES)
                 .max_frame_length(FRAME_BYTES_MAX)
                 .new_codec();
             let mut frames = Framed::new(stream, codec);
-            let hello = Request::Hello(Hello {
-                protocol: protocol::VERSION,
-            });
             // A refusal may arrive before the hello is sent: it is worth more
             // than the error of sending.
-            let sent = send(&mut frames, &hello).await;
             match receive(&mut frames).await {
                 Ok(event) => Ok((frames, event)),
-                Err(error) => Err(sent.err().unwrap_or(error)),
+                Err(error) => Err(greeted.err().map_or(error, ClientError::Io)),
             }
         };
         let opened = timeout(GREETING_WAIT, opening).await;
@@ -187,6 +179,34 @@ impl Connection {
             | Event::Inventory(_)) => Ok(event),
         }
     }
+}
+
+/// A connection on which the hello is sent already, or could not be. The executor
+/// waits for it briefly only, so that nothing else may come between: in a busy
+/// runtime a task that yields may not be back for long.
+fn greet(socket: &Path) -> Result<(UnixStream, io::Result<()>), ClientError> {
+    let hello = Request::Hello(Hello {
+        protocol: protocol::VERSION,
+    });
+    let hello = frame::encode_request(&hello).map_err(ClientError::Malformed)?;
+    let connected = || -> io::Result<(UnixStream, io::Result<()>)> {
+        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+        let socket_fd = nix::sys::socket::socket(
+            AddressFamily::Unix,
+            SockType::Stream,
+            flags,
+            None::<SockProtocol>,
+        )?;
+        // Local: at once, or not at all.
+        connect(socket_fd.as_raw_fd(), &UnixAddr::new(socket)?)?;
+        let mut stream = std::os::unix::net::UnixStream::from(socket_fd);
+        let greeted = stream.write_all(&hello);
+        Ok((UnixStream::from_std(stream)?, greeted))
+    };
+    connected().map_err(|source| ClientError::Connect {
+        socket: socket.display().to_string(),
+        source,
+    })
 }
 
 async fn send(

@@ -6,6 +6,9 @@
 //! Invariants: each figure is the median of many, printed with its tenth
 //! percentile; what is compared was measured in the same run, alternating.
 
+mod http;
+mod servers;
+
 use std::io::{Write as _, stdout};
 use std::time::{Duration, Instant};
 
@@ -23,11 +26,15 @@ const STARTS: usize = 40;
 const ROUNDS: usize = 5;
 
 fn main() -> Result<()> {
+    let parts = std::env::var("BENCH").unwrap_or_default();
     let Some(lab) = Lab::start(&[])? else {
         return Ok(());
     };
     let hostile = Hostile::build(&lab, &["noop", "floor", "misbehaviours"])?;
     let noop = hostile.profile("noop", "noop", &Policy::default())?;
+    if parts == "http" {
+        return http::measure(&hostile);
+    }
     let flood = hostile.profile("flood", "misbehaviours", &Policy::default())?;
     let options = Options::plain(identity::lent()).profiles(hostile.dir());
     let executor = ExecutorProcess::start(&lab, &options)?;
@@ -41,7 +48,8 @@ fn main() -> Result<()> {
             processes::resident_kib(executor.pid())?
         ),
     )?;
-    broker(&lab)
+    broker(&lab)?;
+    http::measure(&hostile)
 }
 
 fn say(what: &str, figure: &str) -> Result<()> {

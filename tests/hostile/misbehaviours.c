@@ -50,6 +50,7 @@ static void flood_gibibyte(void) { flood(1, 1024); }
 static void flood_three(void) { flood(1, 3); }
 static void flood_errors(void) { flood(2, 3); }
 static void linger(void) { sleep_seconds(600); }
+static void nap(void) { sleep_seconds(1); }
 
 /* Prints, so that a cancelled run has something to keep. */
 static void talk_then_linger(void)
@@ -229,6 +230,7 @@ static const struct behaviour {
 	{ "flood-three", flood_three },
 	{ "flood-errors", flood_errors },
 	{ "linger", linger },
+	{ "nap", nap },
 	{ "talk-then-linger", talk_then_linger },
 	{ "ignore-signals", ignore_signals },
 	{ "block-signals", block_signals },

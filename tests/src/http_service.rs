@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::identity::Identity;
@@ -27,6 +27,9 @@ use crate::{Binaries, Lab, config, wait};
 
 /// Longest wait for the service to listen, and for a prompt answer.
 pub const PROMPT: Duration = Duration::from_secs(20);
+
+/// The protocol version that has no sessions.
+const MODERN: &str = "2026-07-28";
 
 /// A directory for the service, prepared and not started.
 #[derive(Debug)]
@@ -222,6 +225,15 @@ impl<'a> Prepared<'a> {
         self.listening(&mut command)
     }
 
+    /// Starts the service by a command of the test's own.
+    ///
+    /// # Errors
+    ///
+    /// When it doesn't listen.
+    pub fn start_as(self, command: &mut Command) -> Result<HttpService<'a>> {
+        self.listening(command)
+    }
+
     fn listening(self, command: &mut Command) -> Result<HttpService<'a>> {
         let mut running = Running::start(command)?;
         let listening = |log: &str| {
@@ -247,7 +259,7 @@ impl<'a> Prepared<'a> {
     }
 }
 
-impl HttpService<'_> {
+impl<'a> HttpService<'a> {
     /// The service's process.
     #[must_use]
     pub fn running(&mut self) -> &mut Running {
@@ -341,6 +353,75 @@ impl HttpService<'_> {
         let mut all = Vec::new();
         stream.read_to_end(&mut all)?;
         Ok(String::from_utf8_lossy(&all).into_owned())
+    }
+
+    /// Connections to the service, to be used by a crowd.
+    ///
+    /// # Errors
+    ///
+    /// When one can't be made.
+    pub fn connections(&self, count: usize) -> Result<Vec<TcpStream>> {
+        (0..count).map(|_| self.connect()).collect()
+    }
+
+    /// The bytes of a request: its first line without the version, further
+    /// header lines (each with its end), its body.
+    ///
+    /// # Errors
+    ///
+    /// When the service has no address.
+    pub fn request(&self, token: &str, line: &str, more: &str, body: &str) -> Result<Vec<u8>> {
+        let (host, length) = (self.address()?, body.len());
+        let head = format!(
+            "{line} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n{more}\r\n"
+        );
+        Ok((head + body).into_bytes())
+    }
+
+    /// The bytes of a call of a tool over REST.
+    ///
+    /// # Errors
+    ///
+    /// As [`HttpService::request`].
+    pub fn execution(&self, token: &str, tool: &str, body: &Value) -> Result<Vec<u8>> {
+        let line = format!("POST /tools/{tool}/execute");
+        self.request(token, &line, "", &body.to_string())
+    }
+
+    /// The bytes of a request over MCP without a session.
+    ///
+    /// # Errors
+    ///
+    /// As [`HttpService::request`].
+    pub fn mcp(&self, token: &str, method: &str, mut params: Value) -> Result<Vec<u8>> {
+        let name = params.get("name").and_then(Value::as_str);
+        let name = name.map(|name| format!("Mcp-Name: {name}\r\n"));
+        let more = format!(
+            "Accept: application/json, text/event-stream\r\n\
+             MCP-Protocol-Version: {MODERN}\r\nMcp-Method: {method}\r\n{}",
+            name.unwrap_or_default()
+        );
+        let members = params.as_object_mut().context("parameters are an object")?;
+        let meta = json!({
+            "io.modelcontextprotocol/protocolVersion": MODERN,
+            "io.modelcontextprotocol/clientCapabilities": {},
+            "io.modelcontextprotocol/clientInfo": {"name": "harness", "version": "1"},
+        });
+        members.insert("_meta".to_owned(), meta);
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        self.request(token, "POST /mcp", &more, &message.to_string())
+    }
+
+    /// Kills it; its files stay.
+    ///
+    /// # Errors
+    ///
+    /// When it was gone already.
+    pub fn kill(self) -> Result<Prepared<'a>> {
+        self.running.signal(Signal::SIGKILL)?;
+        self.running.wait(PROMPT)?;
+        Ok(self.place)
     }
 
     /// Tells it to stop and waits for its end.

@@ -22,6 +22,8 @@ pub mod stdio_client;
 
 pub mod http_service;
 
+pub mod crowd;
+
 pub mod executor_process;
 
 pub mod hostile;

@@ -73,6 +73,7 @@ pub(super) async fn execute(
     JsonText(body): JsonText,
 ) -> Result<Response, Problem> {
     let mut call = Call::from_json_body(&name, &body)?;
+    drop(body);
     // What the log says of the request and of the run is found by one id.
     call.correlation_id
         .get_or_insert_with(|| id.as_str().to_owned());

@@ -227,12 +227,20 @@ impl Runs {
     ///
     /// # Errors
     ///
-    /// `resource_exhausted` where the store can't be read.
+    /// `validation_error` for a cursor that no page gave, `resource_exhausted`
+    /// where the store can't be read.
     pub async fn list(&self, caller: &Caller, query: ListQuery) -> Result<RunPage, CallError> {
         let limit = match query.limit {
             0 => LIST_MAX,
             limit => limit.min(LIST_MAX),
         };
+        if let Some(cursor) = &query.cursor
+            && uuid::Uuid::try_parse(cursor).is_err()
+        {
+            let what = "the cursor is of no page";
+            let remedy = "give `next_cursor` of the page before, as it is, or none";
+            return Err(CallError::new(ErrorType::ValidationError, what, remedy));
+        }
         let filter = Filter {
             caller: only_of(caller),
             tool: query.tool,

@@ -6,7 +6,7 @@
 //!
 //! Invariants: no handler runs for a request that was not authenticated, unless
 //! anybody may ask; a body is whole and within its bound before a handler
-//! begins; each answer names its request.
+//! begins, and a stranger's is not read; each answer names its request.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -19,12 +19,12 @@ use axum::http::{Method, Request, Response, StatusCode, Version};
 use axum::response::IntoResponse as _;
 use bytes::Bytes;
 use futures::FutureExt as _;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::authenticate::{Access, authorise, needed};
+use super::bodies::{Bodies, refused};
 use super::connection::Peer;
 use super::hosts::Names;
 use crate::config::service::Service;
@@ -32,8 +32,6 @@ use crate::outcome::{CallError, ErrorType};
 use crate::rest::problem::{self, Problem};
 use crate::rest::request::RequestId;
 
-/// Longest body of a request, in bytes (ACC6).
-pub const BODY_BYTES_MAX: usize = 64 * 1024;
 /// How long a browser may remember what it may do.
 const PREFLIGHT_AGE: Duration = Duration::from_mins(10);
 
@@ -45,7 +43,7 @@ pub(super) struct Front {
     names: Names,
     cors: Option<CorsLayer>,
     access: Access,
-    body_time: Duration,
+    bodies: Bodies,
     router: Router,
 }
 
@@ -55,7 +53,7 @@ impl Front {
             names: Names::of(service),
             cors: cors(&service.allowed_origins),
             access,
-            body_time: service.request_timeout,
+            bodies: Bodies::new(service.request_timeout),
             router,
         }
     }
@@ -136,7 +134,11 @@ impl Front {
             }
         };
         let (mut parts, body) = request.into_parts();
-        let body = self.whole(body).await?;
+        // Nobody whom we don't know makes us hold anything.
+        let body = match caller {
+            Some(_) => self.bodies.whole(body).await?,
+            None => Bytes::new(),
+        };
         parts.extensions.insert(id.clone());
         if let Some(caller) = caller {
             parts.extensions.insert(caller);
@@ -145,32 +147,6 @@ impl Front {
         match self.router.clone().oneshot(request).await {
             Ok(response) => Ok(response),
             Err(never) => match never {},
-        }
-    }
-
-    /// The whole body, within its bound and time.
-    async fn whole(&self, body: Incoming) -> Result<Bytes, Problem> {
-        let max = u64::try_from(BODY_BYTES_MAX).unwrap_or(u64::MAX);
-        if body.size_hint().lower() > max {
-            return Err(too_long());
-        }
-        let collected = Limited::new(body, BODY_BYTES_MAX).collect();
-        match tokio::time::timeout(self.body_time, collected).await {
-            Ok(Ok(whole)) => Ok(whole.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_long()),
-            Ok(Err(_)) => {
-                let remedy = "send as many bytes as Content-Length says";
-                Err(refused(
-                    StatusCode::BAD_REQUEST,
-                    "the body ends early",
-                    remedy,
-                ))
-            }
-            Err(_) => {
-                let remedy = "send the body at once";
-                let status = StatusCode::REQUEST_TIMEOUT;
-                Err(refused(status, "the body did not arrive in time", remedy))
-            }
         }
     }
 }
@@ -201,19 +177,6 @@ fn plain(request: &Request<Incoming>) -> Result<(), Problem> {
         return Err(refused.header(header::ALLOW, allowed));
     }
     Ok(())
-}
-
-/// A refusal after which nothing more is read, since it isn't sure where the
-/// next request would begin.
-fn refused(status: StatusCode, what: &str, remedy: &str) -> Problem {
-    let error = CallError::new(ErrorType::ValidationError, what, remedy);
-    let close = HeaderValue::from_static("close");
-    Problem::with_status(status, error).header(header::CONNECTION, close)
-}
-
-fn too_long() -> Problem {
-    let what = format!("the body is longer than {BODY_BYTES_MAX} bytes");
-    refused(StatusCode::PAYLOAD_TOO_LARGE, &what, "send a shorter one")
 }
 
 fn broken() -> Problem {

@@ -23,7 +23,7 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use tokio_util::sync::CancellationToken;
 
 use super::super::Stop;
-use super::front::BODY_BYTES_MAX;
+use super::bodies::BODY_BYTES_MAX;
 use super::sessions::{ASKING, Asking, Sessions};
 use crate::outcome::{CallError, ErrorType};
 use crate::pipeline::caller::Caller;

@@ -12,7 +12,9 @@ pub mod mcp;
 pub mod tls;
 
 mod authenticate;
+mod bodies;
 mod connection;
+mod descriptors;
 mod front;
 mod hosts;
 mod sessions;
@@ -38,7 +40,7 @@ use bind::Listener;
 use connection::{Peer, Shared};
 use front::Front;
 
-pub use front::BODY_BYTES_MAX;
+pub use bodies::BODY_BYTES_MAX;
 
 /// How long the end of cancelled runs, and the last answers, may take.
 const FAREWELL: Duration = Duration::from_secs(6);
@@ -91,7 +93,7 @@ pub async fn serve(
     accept(
         listener,
         &shared,
-        service.connections_max,
+        descriptors::room(service.connections_max),
         &mut connections,
         &stop,
     )
