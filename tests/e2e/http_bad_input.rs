@@ -9,7 +9,7 @@ use std::io::{Read as _, Write as _};
 use anyhow::{Context as _, Result, ensure};
 use harness::HttpService;
 use harness::http_service::{Answer, Prepared, parse};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const CLOSE: &str = "Connection: close\r\n";
 /// What a client of MCP without sessions has to send.
@@ -239,131 +239,97 @@ fn paths_lead_nowhere_else() -> Result<()> {
     nothing_ran(&service)
 }
 
+/// A call that is well formed.
+fn good() -> String {
+    let order = json!({"target": "10.66.0.10", "extra_args": "-c 1"});
+    let params = json!({"name": "ping", "arguments": order});
+    json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string()
+}
+
 #[test]
 fn mcp_refuses_what_is_no_message() -> Result<()> {
     let service = start()?;
     let admin = service.admin()?;
-    let order = json!({"target": "10.66.0.10", "extra_args": "-c 1"});
-    let call = |arguments: &Value| {
-        let params = json!({"name": "ping", "arguments": arguments});
-        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string()
-    };
-    let good = call(&order);
-    let batch = format!("[{good},{good}]");
-    let deep = format!(
-        "{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{}1{}}}",
-        "[".repeat(10_000),
-        "]".repeat(10_000)
-    );
-    let long = format!("{good}{}", " ".repeat(70 * 1024));
-    let json_type = "Content-Type: application/json\r\n";
-    let accept = "Accept: application/json, text/event-stream\r\n";
-    let both = format!("{json_type}{MCP}");
-    let version = |version: &str| format!("{both}MCP-Protocol-Version: {version}\r\n");
-    let modern = format!(
-        "{}Mcp-Method: tools/call\r\nMcp-Name: nmap\r\n",
-        version("2026-07-28")
-    );
-    let cases: Vec<(&str, String, &[u8], &str)> = vec![
-        ("POST", both.clone(), batch.as_bytes(), "a batch"),
-        ("POST", both.clone(), b"[]", "an empty batch"),
-        ("POST", both.clone(), b"", "nothing"),
-        ("POST", both.clone(), b"{", "a beginning"),
-        ("POST", both.clone(), b"null", "null"),
-        ("POST", both.clone(), b"{}", "an object of nothing"),
-        ("POST", both.clone(), deep.as_bytes(), "deep"),
-        ("POST", both.clone(), long.as_bytes(), "too long"),
+    let (call, more) = (good(), format!("Content-Type: application/json\r\n{MCP}"));
+    let message = |rest: &str| format!("{{\"jsonrpc\":\"2.0\",{rest}}}").into_bytes();
+    let params = nested("[", "]");
+    let params = String::from_utf8_lossy(&params);
+    let cases: [(Vec<u8>, &str); 14] = [
+        (format!("[{call},{call}]").into_bytes(), "a batch"),
+        (b"[]".to_vec(), "an empty batch"),
+        (Vec::new(), "nothing"),
+        (b"{".to_vec(), "a beginning"),
+        (b"null".to_vec(), "null"),
+        (b"{}".to_vec(), "an object of nothing"),
         (
-            "POST",
-            both.clone(),
-            b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\"}",
+            message(&format!("\"id\":1,\"method\":\"ping\",\"params\":{params}")),
+            "deep",
+        ),
+        ((call.clone() + &" ".repeat(70 * 1024)).into_bytes(), "long"),
+        (
+            b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\"}".to_vec(),
             "not UTF-8",
         ),
+        (message("\"id\":1,\"method\":\"\\ud800\""), "half a pair"),
         (
-            "POST",
-            both.clone(),
-            b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\\ud800\"}",
-            "half a pair",
+            message("\"jsonrpc\":\"1.0\",\"id\":1,\"method\":\"ping\""),
+            "a version twice",
         ),
+        (message("\"id\":{},\"method\":\"ping\""), "an object as id"),
+        (message("\"id\":1,\"method\":1"), "a number as method"),
+        (call.into_bytes(), "a call without a session"),
+    ];
+    for (body, why) in cases {
+        let answer = ask(&service, &admin, "POST /mcp", &more, &body).context(why)?;
+        ensure!((400..500).contains(&answer.status), "{why}: {answer:?}");
+        ensure!(answer.body.len() > 10, "{why}: it says why: {answer:?}");
+    }
+    nothing_ran(&service)
+}
+
+#[test]
+fn mcp_refuses_headers_that_do_not_fit() -> Result<()> {
+    let service = start()?;
+    let admin = service.admin()?;
+    let call = good();
+    let (kind, accept) = (
+        "Content-Type: application/json",
+        "Accept: application/json, text/event-stream",
+    );
+    let other = "Mcp-Method: tools/call\r\nMcp-Name: nmap\r\nMCP-Protocol-Version: 2026-07-28";
+    let cases: [(&str, &[&str], &str); 11] = [
+        ("POST", &[kind], "no Accept"),
+        ("POST", &[kind, "Accept: text/html"], "a page"),
+        ("POST", &[accept], "no type"),
+        ("POST", &[accept, "Content-Type: text/plain"], "text"),
         (
             "POST",
-            both.clone(),
-            b"{\"jsonrpc\":\"1.0\",\"id\":1,\"method\":\"ping\"}",
-            "another version",
-        ),
-        (
-            "POST",
-            both.clone(),
-            b"{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":\"ping\"}",
-            "an object as id",
-        ),
-        (
-            "POST",
-            both.clone(),
-            b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":1}",
-            "a number as method",
-        ),
-        (
-            "POST",
-            both.clone(),
-            good.as_bytes(),
-            "a call without a session",
-        ),
-        (
-            "POST",
-            format!("{json_type}{CLOSE}"),
-            good.as_bytes(),
-            "no Accept",
-        ),
-        (
-            "POST",
-            format!("{json_type}{CLOSE}Accept: text/html\r\n"),
-            good.as_bytes(),
-            "a page",
-        ),
-        (
-            "POST",
-            format!("{CLOSE}{accept}"),
-            good.as_bytes(),
-            "no type",
-        ),
-        (
-            "POST",
-            format!("{CLOSE}{accept}Content-Type: text/plain\r\n"),
-            good.as_bytes(),
-            "text",
-        ),
-        (
-            "POST",
-            version("1999-01-01"),
-            good.as_bytes(),
+            &[kind, accept, "MCP-Protocol-Version: 1999-01-01"],
             "a protocol of nobody's",
         ),
         (
             "POST",
-            version("2026-07-28"),
-            good.as_bytes(),
-            "headers that are missing",
+            &[kind, accept, "MCP-Protocol-Version: 2026-07-28"],
+            "headers are missing",
         ),
         (
             "POST",
-            modern,
-            good.as_bytes(),
+            &[kind, accept, other],
             "a header that says another tool",
         ),
         (
             "POST",
-            format!("{both}Mcp-Session-Id: ../../x\r\n"),
-            good.as_bytes(),
+            &[kind, accept, "Mcp-Session-Id: ../../x"],
             "a made-up session",
         ),
-        ("GET", both.clone(), b"", "a stream of no session"),
-        ("DELETE", both.clone(), b"", "an end of no session"),
-        ("PUT", both.clone(), good.as_bytes(), "a method of nobody's"),
+        ("GET", &[kind, accept], "a stream of no session"),
+        ("DELETE", &[kind, accept], "an end of no session"),
+        ("PUT", &[kind, accept], "a method of nobody's"),
     ];
-    for (method, more, body, why) in cases {
-        let line = format!("{method} /mcp");
-        let answer = ask(&service, &admin, &line, &more, body).context(why)?;
+    for (method, headers, why) in cases {
+        let (line, more) = (format!("{method} /mcp"), headers.join("\r\n"));
+        let more = format!("{more}\r\n{CLOSE}");
+        let answer = ask(&service, &admin, &line, &more, call.as_bytes()).context(why)?;
         ensure!((400..500).contains(&answer.status), "{why}: {answer:?}");
         ensure!(answer.body.len() > 10, "{why}: it says why: {answer:?}");
     }

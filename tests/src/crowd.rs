@@ -275,7 +275,9 @@ fn own_cpu() -> Result<Duration> {
     let usage = getrusage(UsageWho::RUSAGE_THREAD)?;
     let time = |value: TimeVal| -> Result<Duration> {
         let micros = u64::try_from(value.tv_usec())?;
-        Ok(Duration::from_secs(value.tv_sec().try_into()?) + Duration::from_micros(micros))
+        let seconds = Duration::from_secs(value.tv_sec().try_into()?);
+        Ok(seconds.saturating_add(Duration::from_micros(micros)))
     };
-    Ok(time(usage.user_time())? + time(usage.system_time())?)
+    let (user, system) = (time(usage.user_time())?, time(usage.system_time())?);
+    Ok(user.saturating_add(system))
 }

@@ -20,9 +20,9 @@ pub mod node;
 
 pub mod stdio_client;
 
-pub mod http_service;
-
 pub mod crowd;
+
+pub mod http_service;
 
 pub mod executor_process;
 
