@@ -117,7 +117,7 @@ pub const KEYS: &[Key] = &[
             max: 65_536,
         },
         Preset::Integer(1024),
-        "MCP sessions open at once; a silent one makes room for a new one.",
+        "MCP sessions open at once, about 60 KiB each; a silent one makes room for a new one.",
     ),
     key(
         "server.request_timeout",
