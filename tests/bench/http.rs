@@ -77,7 +77,9 @@ fn median(rounds: &[Seen]) -> Option<Seen> {
 
 /// All of it.
 pub(crate) fn measure(hostile: &Hostile) -> Result<()> {
-    hostile.profile("noop", "noop", &Policy::default())?;
+    for name in ["noop", "refused"] {
+        hostile.profile(name, "noop", &Policy::default())?;
+    }
     let tokens = CLIENTS.len().saturating_mul(ROUNDS);
     let mut servers = Servers::start(hostile, tokens)?;
     let pid = servers.service.running().pid();
