@@ -219,17 +219,49 @@ fn health_and_readiness_follow_the_executor() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn events_bring_health_and_metrics_and_end_with_the_service() -> Result<()> {
-    let service = Prepared::new()?.start(OFTEN)?;
-    let token = service.token("read")?;
+/// curl, reading the events until they end.
+fn reader(service: &HttpService<'_>, token: &str) -> Result<Running> {
     let mut command = service.place.command("curl");
     command.args(["--silent", "--no-buffer", "--include", "--max-time", "60"]);
     command.args(["--header", &format!("Authorization: Bearer {token}")]);
     command.arg(format!("{}/events", service.url));
-    let reader = Running::start(&mut command)?;
+    Running::start(&mut command)
+}
+
+#[test]
+fn a_stream_ends_with_the_token_that_opened_it_and_others_go_on() -> Result<()> {
+    let service = Prepared::new()?.start(OFTEN)?;
+    let (kept, revoked) = (service.token("read")?, service.token("read")?);
+    let brief = ["create", "brief", "--role", "read", "--expires", "4s"];
+    let brief = service.place.token(&brief)?;
+    let mut stays = reader(&service, &kept)?;
+    let ends = [reader(&service, &revoked)?, reader(&service, &brief)?];
+    for reader in ends.iter().chain([&stays]) {
+        let begun = || reader.stdout_so_far().contains("data: ");
+        wait::until_true("the stream", PROMPT, begun)?;
+    }
+    let id = revoked.split('_').nth(1).context("an id")?;
+    service.place.token(&["revoke", id])?;
+    for reader in ends {
+        // 18: it ended before its time, as a stream that is cut does; or 0.
+        let ended = reader.wait(PROMPT)?;
+        ensure!([0, 18].contains(&ended.code), "{ended:?}");
+    }
+    ensure!(!stays.has_ended()?, "the other goes on");
+    Ok(())
+}
+
+#[test]
+fn events_bring_health_and_metrics_and_end_with_the_service() -> Result<()> {
+    let service = Prepared::new()?.start(OFTEN)?;
+    let token = service.token("read")?;
+    let reader = reader(&service, &token)?;
     wait::until_true("two rounds", PROMPT, || {
-        reader.stdout_so_far().matches("event: metrics\n").count() >= 2
+        reader
+            .stdout_so_far()
+            .matches("data: {\"type\":\"metrics\"")
+            .count()
+            >= 2
     })?;
     let ended = service.stop(PROMPT)?;
     ensure!(ended.code == 0, "the stream holds nothing up: {ended:?}");

@@ -11,6 +11,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use jiff::Timestamp;
+
 use super::{Denied, Principal, Token, TokenFile};
 
 /// What tells one state of a file from another: its inode, its size, and when
@@ -42,6 +44,16 @@ impl LiveTokens {
     pub fn check(&self, shown: &str) -> Result<Principal, Denied> {
         let tokens = self.tokens().ok_or(Denied::Unavailable)?;
         super::check(&tokens, shown, SystemTime::now())
+    }
+
+    /// Whether a token that was shown before is still good: neither taken back
+    /// nor run out, in a file that can be used.
+    pub fn stands(&self, id: &str) -> bool {
+        let now = Timestamp::now();
+        self.tokens().is_some_and(|tokens| {
+            let token = tokens.iter().find(|token| token.id == id);
+            token.is_some_and(|token| token.expires.is_none_or(|expires| expires > now))
+        })
     }
 
     fn tokens(&self) -> Tokens {
@@ -106,6 +118,8 @@ mod tests {
         let (other, _) = file.create("other", grant(), None).unwrap();
         file.revoke(&token.id).unwrap();
         assert_eq!(live.check(&text), Err(Denied::Unknown), "revoked");
+        assert!(!live.stands(&token.id), "revoked");
+        assert!(live.stands(&other.id));
         file.revoke(&other.id).unwrap();
 
         let (_, text) = file.create("ci", grant(), None).unwrap();

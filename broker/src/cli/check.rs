@@ -13,10 +13,10 @@ use protocol::event::Inventory;
 use serde_json::json;
 
 use super::sides::Sides;
-use super::start::{Logs, Ready, ready, runtime};
-use super::{Exit, complain, print};
-use crate::config::effective;
+use super::start::{self, Logs, Ready, runtime};
+use super::{Exit, complain, print, serve};
 use crate::config::example::example;
+use crate::config::{Settings, effective};
 use crate::pipeline::effective::tools;
 
 /// Arguments of `mantlet check`.
@@ -57,7 +57,8 @@ pub fn command(config: Option<&Path>, args: &CheckArgs) -> Exit {
 }
 
 fn check(config: Option<&Path>, args: &CheckArgs) -> Result<Exit, Exit> {
-    let ready = ready(config, Logs::Person)?;
+    let faults = |settings: &Settings| Ok(serve::faults(settings));
+    let (ready, service_faults) = start::ready_after(config, Logs::Person, faults)?;
     let file = ready.settings.file.as_ref();
     let file = file.map(|file| file.display().to_string());
     let rows = effective::rows(&ready.settings);
@@ -73,7 +74,7 @@ fn check(config: Option<&Path>, args: &CheckArgs) -> Result<Exit, Exit> {
         let executor = json!({ "mode": answer.mode, "same_profiles": answer.same_profiles,
             "same_scope": answer.same_scope, "error": answer.inventory.as_ref().err() });
         let all = json!({ "file": file, "values": values, "tools": tools, "profiles": names,
-            "profile_errors": errors, "warnings": warnings, "executor": executor, "sides": sides.json() });
+            "profile_errors": errors, "service_errors": service_faults, "warnings": warnings, "executor": executor, "sides": sides.json() });
         print(&format!("{all:#}\n"));
     } else {
         let file = file.as_deref().unwrap_or("none; built-in values");
@@ -87,15 +88,17 @@ fn check(config: Option<&Path>, args: &CheckArgs) -> Result<Exit, Exit> {
         text.push_str(&format!("executor  {}\n", verdict(&answer)));
         text.push_str(&sides.text());
         print(&text);
-        for error in errors.iter().chain(&warnings) {
+        for error in errors.iter().chain(&service_faults).chain(&warnings) {
             complain(error);
         }
     }
-    Ok(if errors.is_empty() && answer.agrees() {
-        Exit::Done
-    } else {
-        Exit::Failed
-    })
+    Ok(
+        if errors.is_empty() && service_faults.is_empty() && answer.agrees() {
+            Exit::Done
+        } else {
+            Exit::Failed
+        },
+    )
 }
 
 fn verdict(answer: &Answer) -> String {

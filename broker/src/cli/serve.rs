@@ -74,7 +74,10 @@ fn open(settings: &Settings) -> Result<Opened, Exit> {
         Exit::Usage
     };
     let tls = service.tls.as_ref().map(tls::load).transpose();
-    let tls = tls.map_err(|error| usage(&error))?;
+    let tls = tls.map_err(|error| {
+        complain(&tls_fault(&error));
+        Exit::Usage
+    })?;
     let state = token::state(settings)?;
     let runs = start::store_directory(settings)?;
     let place = Place::find(&service.listen).map_err(|error| usage(&error))?;
@@ -98,6 +101,21 @@ fn open(settings: &Settings) -> Result<Opened, Exit> {
         state,
         runs,
     })
+}
+
+/// What would keep the service from starting, as far as that can be told
+/// without starting it; the files are looked at as whoever started us.
+pub(super) fn faults(settings: &Settings) -> Vec<String> {
+    let tls = settings.service.tls.as_ref().map(tls::load).transpose();
+    let tls = tls.err().map(|error| tls_fault(&error));
+    let place = Place::find(&settings.service.listen).err();
+    let place = place.map(|error| with_cause(&error));
+    tls.into_iter().chain(place).collect()
+}
+
+fn tls_fault(error: &tls::TlsError) -> String {
+    let keys = "server.tls_certificate, server.tls_key, server.tls_client_ca";
+    format!("{} ({keys})", with_cause(error))
 }
 
 /// ACC2: nobody listens openly by accident.

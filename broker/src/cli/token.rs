@@ -147,8 +147,10 @@ fn run(config: Option<&Path>, args: TokenArgs) -> Result<(), Exit> {
             let made = file.create(&args.name, Grant { role, tools }, args.expires);
             let (token, text) = made.map_err(failed)?;
             complain(&format!(
-                "made token {}; it is shown this once, and `mantlet token revoke {}` takes it back",
-                token.id, token.id
+                "made token {} in {}; it is shown this once, and `mantlet token revoke {}` takes it back",
+                token.id,
+                file.path().display(),
+                token.id
             ));
             print(&format!("{text}\n"));
         }
@@ -225,23 +227,25 @@ fn list(tokens: &[Token], as_json: bool) {
     print(&text);
 }
 
-/// A time to come: `30d`, `12h`, `45m`, or RFC 3339.
+/// A time to come: `2w`, `30d`, `12h`, `45m`, `90s`, or RFC 3339.
 fn expiry(text: &str) -> Result<Timestamp, String> {
     let now = Timestamp::now();
     let wrong = || {
-        "give a number of days, hours or minutes such as 30d, 12h or 45m, or a time such as 2027-01-31T00:00:00Z".to_owned()
+        "give a number of weeks, days, hours, minutes or seconds such as 2w, 30d, 12h, 45m or 90s, or a time such as 2027-01-31T00:00:00Z".to_owned()
     };
     let unit = text
         .char_indices()
         .last()
         .map(|(at, unit)| (text.get(..at), unit));
     let span = match unit {
-        Some((Some(digits), unit @ ('d' | 'h' | 'm'))) => {
+        Some((Some(digits), unit @ ('w' | 'd' | 'h' | 'm' | 's'))) => {
             let count: u64 = digits.parse().map_err(|_| wrong())?;
             let seconds = match unit {
+                'w' => 604_800,
                 'd' => 86_400,
                 'h' => 3600,
-                _ => 60,
+                'm' => 60,
+                _ => 1,
             };
             Some(Duration::from_secs(count.saturating_mul(seconds)))
         }

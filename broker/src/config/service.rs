@@ -128,6 +128,19 @@ pub(super) fn service(layers: &Layers) -> Result<Service, String> {
     if certificate_role != "none" && !asks_for_certificates {
         return Err("access.certificate_role needs server.tls_client_ca".into());
     }
+    let allowed_origins = list(layers, "server.allowed_origins");
+    if let Some(origin) = allowed_origins.iter().find(|origin| !is_origin(origin)) {
+        return Err(format!(
+            "server.allowed_origins: {origin:?} is no origin; write https://host or http://host:port"
+        ));
+    }
+    let allowed_hosts = list(layers, "server.allowed_hosts");
+    let is_bare = |host: &&String| !host.is_empty() && !host.contains(['/', ' ', '@']);
+    if let Some(host) = allowed_hosts.iter().find(|host| !is_bare(host)) {
+        return Err(format!(
+            "server.allowed_hosts: {host:?} is no name; write it without scheme, port and path"
+        ));
+    }
     let listen = match path(layers, "server.socket") {
         Some(path) => Listen::Unix {
             path,
@@ -141,8 +154,8 @@ pub(super) fn service(layers: &Layers) -> Result<Service, String> {
     Ok(Service {
         listen,
         tls,
-        allowed_hosts: list(layers, "server.allowed_hosts"),
-        allowed_origins: list(layers, "server.allowed_origins"),
+        allowed_hosts,
+        allowed_origins,
         connections_max: bounded(layers, "server.max_connections"),
         sessions_max: bounded(layers, "server.max_sessions"),
         request_timeout: seconds(layers, "server.request_timeout"),
@@ -152,6 +165,15 @@ pub(super) fn service(layers: &Layers) -> Result<Service, String> {
         metrics: matches!(layers.get("metrics.enabled"), Some(Set::Flag(true))),
         check_interval: seconds(layers, "health.check_interval"),
     })
+}
+
+/// `http://host`, `https://host:port`: what a browser sends as Origin (RFC 6454).
+fn is_origin(text: &str) -> bool {
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let rest = rest.map(|rest| rest.trim_end_matches('/'));
+    rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['/', ' ', '@', '*', ',']))
 }
 
 /// Reads the store's part.
@@ -197,6 +219,18 @@ mod tests {
             (
                 "[server]\ntls_client_ca = \"a\"\n",
                 "server.tls_client_ca needs",
+            ),
+            (
+                "[server]\nallowed_origins = [\"ui.example\"]\n",
+                "server.allowed_origins: \"ui.example\" is no origin",
+            ),
+            (
+                "[server]\nallowed_origins = [\"https://*\"]\n",
+                "server.allowed_origins: \"https://*\" is no origin",
+            ),
+            (
+                "[server]\nallowed_hosts = [\"http://x\"]\n",
+                "server.allowed_hosts: \"http://x\" is no name",
             ),
             (
                 "[access]\ncertificate_role = \"admin\"\n",

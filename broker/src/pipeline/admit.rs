@@ -153,8 +153,10 @@ fn named<'a>(policy: &'a Policy, tool: &str) -> Result<&'a Profile, CallError> {
     let profiles = policy.profiles();
     profiles.get(tool).ok_or_else(|| {
         let shown = neutralise::line(tool, NAME_CHARS_MAX);
-        let offered = policy.enabled().map(|profile| profile.name.clone());
-        let offered: Vec<_> = offered.collect();
+        let offered = profiles
+            .iter()
+            .filter(|profile| offered(policy.settings(), profile));
+        let offered: Vec<_> = offered.map(|profile| profile.name.clone()).collect();
         let remedy = match profiles.nearest(tool) {
             Some(near) => format!("did you mean {near}?"),
             None => format!("the tools are {}", offered.join(", ")),

@@ -84,6 +84,11 @@ impl Caller {
         }
     }
 
+    /// The id of the token that they showed, if they showed one.
+    pub fn token_id(&self) -> Option<&str> {
+        self.name.strip_prefix("token=")
+    }
+
     /// Where they call.
     pub fn surface(&self) -> Surface {
         self.surface

@@ -328,7 +328,7 @@ impl Engine {
                 Some(resolved) => error.with("resolved", serde_json::json!(resolved)),
                 None => error,
             };
-            outcome.error = Some(error.about(&call.tool, &call.target));
+            outcome.error = Some(error.about(&outcome.tool, &call.target));
         }
         outcome.execution_time = asked.began.elapsed().as_secs_f64();
         span.in_scope(|| log_end(&outcome));

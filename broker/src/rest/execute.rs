@@ -135,10 +135,7 @@ fn answer(outcome: Outcome) -> Result<Response, Problem> {
         return Ok(Json(outcome.to_json()).into_response());
     }
     match outcome.error {
-        Some(error) => Err(error
-            .with("run_id", outcome.run_id)
-            .with("correlation_id", outcome.correlation_id)
-            .into()),
+        Some(error) => Err(error.with("correlation_id", outcome.correlation_id).into()),
         None => Ok(Json(outcome.to_json()).into_response()),
     }
 }

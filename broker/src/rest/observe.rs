@@ -94,7 +94,8 @@ pub(super) async fn events(
 }
 
 fn event(message: &Message) -> Event {
-    let event = Event::default().event(message.kind).data(message.json());
+    // Its kind stands in its data alone: a named event reaches no `onmessage`.
+    let event = Event::default().data(message.json());
     match message.id {
         Some(id) => event.id(id.to_string()),
         None => event,

@@ -91,12 +91,19 @@ pub(super) async fn list(
         return Err(invalid("the limit is out of bounds", &remedy).into());
     }
     let query = ListQuery {
-        tool: asked.tool,
+        tool: asked.tool.map(|tool| canonical(&service, tool)),
         state,
         limit: asked.limit.unwrap_or_default(),
         cursor: asked.cursor,
     };
     Ok(Json(service.engine.runs().list(&caller, query).await?))
+}
+
+/// The name of a tool that may be given by an alias. One that is gone may still have runs.
+fn canonical(service: &Service, tool: String) -> String {
+    let policy = service.engine.policy();
+    let known = policy.profiles().get(&tool);
+    known.map_or(tool, |profile| profile.name.clone())
 }
 
 /// One run, with its result once it is over.

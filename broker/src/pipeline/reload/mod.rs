@@ -141,6 +141,17 @@ impl Engine {
     /// Everything that is wrong, or why it could not be recorded; nothing was
     /// changed then.
     pub async fn reload(&self, caller: &Caller) -> Result<Report, NotReloaded> {
+        let reloaded = self.read_anew(caller).await;
+        if let Err(refused) = &reloaded {
+            tracing::error!(%caller, "the configuration can't be used; nothing was changed");
+            for fault in &refused.faults {
+                tracing::error!("{fault}");
+            }
+        }
+        reloaded
+    }
+
+    async fn read_anew(&self, caller: &Caller) -> Result<Report, NotReloaded> {
         let _changing = self.0.changing.lock().await;
         let before = self.policy();
         let reader = Arc::clone(&before);

@@ -36,13 +36,22 @@ fn kind(schema: &Value) -> String {
     {
         return format!("`{name}`");
     }
+    for choice in ["oneOf", "anyOf", "allOf"] {
+        if let Some(parts) = schema[choice].as_array() {
+            let parts: Vec<_> = parts.iter().map(kind).collect();
+            return parts.join(" or ");
+        }
+    }
     match &schema["type"] {
+        Value::String(one) if one == "array" && schema["items"].is_object() => {
+            format!("array of {}", kind(&schema["items"]))
+        }
         Value::String(one) => one.clone(),
         Value::Array(several) => {
             let several: Vec<_> = several.iter().filter_map(Value::as_str).collect();
             several.join(" or ")
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => String::new(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => "any".to_owned(),
     }
 }
 
@@ -102,27 +111,46 @@ fn operation(method: &str, path: &str, operation: &Value, out: &mut String) {
 fn schemas(api: &Value, out: &mut String) {
     out.push_str("\n## Schemas\n");
     for (name, schema) in api["components"]["schemas"].as_object().unwrap() {
-        let meaning = cell(text(schema, "description"));
-        out.push_str(&format!("\n### {name}\n{meaning}\n\n"));
-        let required: Vec<_> = schema["required"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .collect();
-        for (member, of) in schema["properties"].as_object().into_iter().flatten() {
-            let always = required.iter().any(|known| *known == member);
-            let sometimes = if always { "" } else { ", not always" };
-            let meaning = cell(text(of, "description"));
-            let meaning = if meaning.is_empty() {
-                String::new()
-            } else {
-                format!(": {meaning}")
-            };
-            out.push_str(&format!(
-                "- `{member}` ({}{sometimes}){meaning}\n",
-                kind(of)
-            ));
+        out.push_str(&format!(
+            "\n### {name}\n{}\n\n",
+            cell(text(schema, "description"))
+        ));
+        if let Some(words) = schema["enum"].as_array() {
+            let words: Vec<_> = words
+                .iter()
+                .map(|word| format!("`{}`", word.as_str().unwrap()))
+                .collect();
+            out.push_str(&format!("One of {}.\n", words.join(", ")));
         }
+        members(schema, out);
+        for part in schema["allOf"].as_array().into_iter().flatten() {
+            if part["$ref"].is_string() {
+                out.push_str(&format!("- all of {}\n", kind(part)));
+            }
+            members(part, out);
+        }
+    }
+}
+
+fn members(schema: &Value, out: &mut String) {
+    let required: Vec<_> = schema["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .collect();
+    for (member, of) in schema["properties"].as_object().into_iter().flatten() {
+        let always = required.iter().any(|known| *known == member);
+        let sometimes = if always { "" } else { ", not always" };
+        let meaning = cell(text(of, "description"));
+        let meaning = if meaning.is_empty() {
+            String::new()
+        } else {
+            format!(": {meaning}")
+        };
+        out.push_str(&format!(
+            "- `{member}` ({}{sometimes}){meaning}\n",
+            kind(of)
+        ));
     }
 }
 

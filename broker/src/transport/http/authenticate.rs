@@ -7,6 +7,9 @@
 //! Invariants: every route needs a role but those of [`needed`] that need none;
 //! a route that it doesn't know needs the highest; a token is never logged.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::connection::Peer;
@@ -15,10 +18,13 @@ use crate::outcome::{CallError, ErrorType};
 use crate::pipeline::caller::Caller;
 use crate::rest::problem::Problem;
 
+/// How often an open stream's token is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// Whom to let in.
 #[derive(Debug)]
 pub(super) struct Access {
-    tokens: LiveTokens,
+    tokens: Arc<LiveTokens>,
     /// What a certificate alone is worth, if anything.
     certificate_role: Option<Role>,
 }
@@ -26,8 +32,23 @@ pub(super) struct Access {
 impl Access {
     pub(super) fn new(tokens: LiveTokens, certificate_role: Option<Role>) -> Self {
         Self {
-            tokens,
+            tokens: Arc::new(tokens),
             certificate_role,
+        }
+    }
+
+    /// Comes when this caller, once let in, would be let in no more: their token
+    /// was taken back, or ran out. Never for a certificate, which no file names.
+    pub(super) fn withdrawn(&self, caller: &Caller) -> impl Future<Output = ()> + Send + 'static {
+        let tokens = Arc::clone(&self.tokens);
+        let id = caller.token_id().map(str::to_owned);
+        async move {
+            let Some(id) = id else {
+                return std::future::pending().await;
+            };
+            while tokens.stands(&id) {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
         }
     }
 

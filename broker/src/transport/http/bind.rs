@@ -38,7 +38,9 @@ pub enum BindError {
         source: Option<io::Error>,
     },
     /// The address can't be had.
-    #[error("can't listen on {place}")]
+    #[error(
+        "can't listen on {place} (server.host, server.port, server.socket); choose another, or stop what listens there"
+    )]
     Address {
         /// The address or path.
         place: String,
@@ -227,7 +229,7 @@ impl Drop for SocketFile {
             .is_ok_and(|facts| (facts.dev(), facts.ino()) == self.inode);
         if ours && let Err(error) = fs::remove_file(&self.path) {
             // The next start finds that nobody listens on it.
-            tracing::debug!(%error, path = %self.path.display(), "socket not removed");
+            tracing::warn!(%error, path = %self.path.display(), "socket not removed");
         }
     }
 }

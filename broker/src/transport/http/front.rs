@@ -18,7 +18,7 @@ use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{Method, Request, Response, StatusCode, Version};
 use axum::response::IntoResponse as _;
 use bytes::Bytes;
-use futures::FutureExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use hyper::body::Incoming;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -140,15 +140,27 @@ impl Front {
             None => Bytes::new(),
         };
         parts.extensions.insert(id.clone());
-        if let Some(caller) = caller {
-            parts.extensions.insert(caller);
+        if let Some(caller) = &caller {
+            parts.extensions.insert(caller.clone());
         }
         let request = Request::from_parts(parts, Body::from(body));
-        match self.router.clone().oneshot(request).await {
-            Ok(response) => Ok(response),
+        let response = match self.router.clone().oneshot(request).await {
+            Ok(response) => response,
             Err(never) => match never {},
-        }
+        };
+        let Some(caller) = caller.filter(|_| is_stream(&response)) else {
+            return Ok(response);
+        };
+        // A stream may stay open for days; it ends with the right to it.
+        let withdrawn = Box::pin(self.access.withdrawn(&caller));
+        Ok(response.map(|body| Body::from_stream(body.into_data_stream().take_until(withdrawn))))
     }
+}
+
+/// Whether a response goes on for as long as its client wants.
+fn is_stream(response: &Response<Body>) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
 /// Refuses what HTTP allows and no client of ours needs.
@@ -195,6 +207,10 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
         X_REQUEST_ID.clone(),
         header::RETRY_AFTER,
         header::WWW_AUTHENTICATE,
+        header::LOCATION,
+        HeaderName::from_static("preference-applied"),
+        HeaderName::from_static("x-offset"),
+        HeaderName::from_static("x-total-bytes"),
         HeaderName::from_static("mcp-session-id"),
     ];
     (!origins.is_empty()).then(|| {
@@ -205,6 +221,9 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
                 header::AUTHORIZATION,
                 header::CONTENT_TYPE,
                 header::ACCEPT,
+                HeaderName::from_static("prefer"),
+                HeaderName::from_static("mcp-method"),
+                HeaderName::from_static("mcp-name"),
                 X_REQUEST_ID.clone(),
                 HeaderName::from_static("last-event-id"),
                 HeaderName::from_static("mcp-protocol-version"),

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Extension;
 use axum::body::Body;
-use axum::http::{Method, Request};
+use axum::http::{Method, Request, StatusCode};
 use axum::response::Response;
 use axum::routing::{MethodRouter, any};
 use futures::StreamExt as _;
@@ -98,7 +98,11 @@ impl<S: ServerHandler + Send + 'static> McpEndpoint<S> {
     ) -> Result<Response, CallError> {
         // The server reads it from the request that the library hands on.
         request.extensions_mut().insert(caller.clone());
-        let listens = request.method() == Method::GET;
+        let (listens, ends) = match *request.method() {
+            Method::GET => (true, false),
+            Method::DELETE => (false, true),
+            _ => (false, false),
+        };
         let full = Arc::new(AtomicBool::new(false));
         let asking = Asking {
             caller,
@@ -111,7 +115,11 @@ impl<S: ServerHandler + Send + 'static> McpEndpoint<S> {
             let error = CallError::new(ErrorType::ResourceExhausted, what, remedy);
             return Err(error.with("retry_after_sec", RETRY_AFTER_SEC));
         }
-        let response = response.map(Body::new);
+        let mut response = response.map(Body::new);
+        if ends && response.status() == StatusCode::ACCEPTED {
+            // It is ended by then, and clients take 202 for a failure.
+            *response.status_mut() = StatusCode::OK;
+        }
         if !listens {
             return Ok(response);
         }
