@@ -280,7 +280,7 @@ fn usage_errors_end_with_2_and_help_with_0() -> Result<()> {
         "http.toml",
         "[server]\ntransport = \"http\"\nhost = \"203.0.113.9\"\n",
     )?;
-    let ended = mantlet(&lab, &["--config", &config.display().to_string()])?;
+    let ended = run(&mut lab.mantlet_with(&config, &[]), BOUND)?;
     ensure!(ended.stderr.contains("203.0.113.9"), "{ended:?}");
     let help = mantlet(&lab, &["run", "--help"])?.stdout;
     for code in ["0", "1", "2", "3", "4", "124", "130"] {

@@ -259,7 +259,7 @@ fn events_bring_health_and_metrics_and_end_with_the_service() -> Result<()> {
     wait::until_true("two rounds", PROMPT, || {
         reader
             .stdout_so_far()
-            .matches("data: {\"type\":\"metrics\"")
+            .matches("\"type\":\"metrics\"")
             .count()
             >= 2
     })?;
