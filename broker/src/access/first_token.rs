@@ -16,7 +16,7 @@ use crate::private_dir;
 /// The name of the file.
 pub const FILE_NAME: &str = "admin-token";
 /// What the token is called in lists.
-const NAME: &str = "first start";
+pub const NAME: &str = "first start";
 
 /// Makes an administrator's token where `file` has no token at all, and gives
 /// the path of its text, in `dir`; `None` where there was one.
@@ -71,6 +71,10 @@ mod tests {
         let known = super::super::check(&tokens, text.trim_end(), std::time::SystemTime::now());
         assert_eq!(known.unwrap().grant.role, Role::Admin);
         assert_eq!(ensure(&file, dir.path()).unwrap(), None, "there is one");
+        assert!(!file.usable().unwrap(), "nobody made it on purpose");
+        let (role, tools) = (Role::Read, Vec::new());
+        file.create("ci", Grant { role, tools }, None).unwrap();
+        assert!(file.usable().unwrap());
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
     }
 }

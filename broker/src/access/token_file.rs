@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::first_token;
 use super::token::{Grant, Token, TokenError};
 
 /// Most tokens of one file.
@@ -153,7 +154,8 @@ impl TokenFile {
         })
     }
 
-    /// Whether a client could be let in by one of the tokens now.
+    /// Whether a client could be let in by one of the tokens now that somebody
+    /// made on purpose: the one of the first start is none of those.
     ///
     /// # Errors
     ///
@@ -161,7 +163,8 @@ impl TokenFile {
     pub fn usable(&self) -> Result<bool, TokenFileError> {
         let (tokens, now) = (self.read()?, Timestamp::now());
         let lasts = |token: &Token| token.expires.is_none_or(|expires| expires > now);
-        Ok(tokens.iter().any(lasts))
+        let on_purpose = |token: &Token| token.name != first_token::NAME;
+        Ok(tokens.iter().any(|token| lasts(token) && on_purpose(token)))
     }
 
     /// Takes a token back, by its id; gives what it was.

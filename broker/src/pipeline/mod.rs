@@ -52,6 +52,10 @@ use resolve::Resolver;
 use runs::{Live, Running, Runs};
 use watched::Watch;
 
+/// Most characters of a tool's name in the log.
+const TOOL_CHARS_MAX: usize = 64;
+/// What calls count as that name no tool that is offered.
+const NO_TOOL: &str = "a tool that is not there";
 /// Longest reason of a failure in the log, in characters.
 const REASON_CHARS_MAX: usize = 512;
 
@@ -302,8 +306,10 @@ impl Engine {
         mut outcome: Outcome,
     ) -> Outcome {
         let run_id = outcome.run_id.as_str();
+        // What a caller calls a tool that isn't there must not end a line.
+        let tool = neutralise::line(&call.tool, TOOL_CHARS_MAX);
         let span = tracing::info_span!(
-            "run", run_id, correlation_id = %outcome.correlation_id, tool = %call.tool, %caller
+            "run", run_id, correlation_id = %outcome.correlation_id, %tool, %caller
         );
         // An alias is told of by the tool's name.
         let policy = self.policy();
@@ -331,9 +337,13 @@ impl Engine {
             outcome.error = Some(error.about(&outcome.tool, &call.target));
         }
         outcome.execution_time = asked.began.elapsed().as_secs_f64();
-        span.in_scope(|| log_end(&outcome));
-        let recorded = audited::end(self.0.audit.as_ref(), &policy, caller, &outcome);
-        recorded.instrument(span).await;
+        // One record tells that a caller began to call too often; each further
+        // call would only let them fill the disk.
+        if !is_one_more_too_many(&outcome) {
+            span.in_scope(|| log_end(&outcome));
+            let recorded = audited::end(self.0.audit.as_ref(), &policy, caller, &outcome);
+            recorded.instrument(span).await;
+        }
         watched.end(&outcome);
         outcome
     }
@@ -355,10 +365,13 @@ impl Engine {
         let settings = policy.settings();
         let cancel = live.cancel();
         let _under_way = policy.permits.call()?;
-        let profile = admit::profile(policy, call)?;
+        let profile = admit::profile(policy, call);
+        // Refusals too: they are logged and recorded, and anybody can cause them.
+        let rated = profile.as_ref().map_or(NO_TOOL, |profile| &profile.name);
+        inner.rates.take(caller, rated)?;
+        let profile = profile?;
         profile.name.clone_into(&mut outcome.tool);
         admit::granted(caller, profile)?;
-        inner.rates.take(caller, &profile.name)?;
         let bounds = admit::bounds(settings, profile, call)?;
         let vetted = vet::vet(settings, profile, call)?;
         let (bounds, short) = bounds.fitted(profile, vetted.run.lasts(profile));
@@ -434,6 +447,13 @@ fn panicked() -> CallError {
 
 fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()
+}
+
+fn is_one_more_too_many(outcome: &Outcome) -> bool {
+    let error = outcome.error.as_ref();
+    error.is_some_and(|error| {
+        error.metadata.get(rates::REPEATED) == Some(&serde_json::Value::Bool(true))
+    })
 }
 
 fn log_end(outcome: &Outcome) {

@@ -25,6 +25,9 @@ use crate::outcome::{CallError, ErrorType, wait_seconds};
 /// A bucket left alone for so long is full again, whatever was taken from it.
 const REFILL: Duration = Duration::from_mins(1);
 
+/// Whether the call before was one too many as well, among an error's facts.
+pub const REPEATED: &str = "repeated";
+
 type Bucket<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
 /// All buckets.
@@ -45,6 +48,8 @@ struct Book<C: Clock> {
 struct Entry<C: Clock> {
     bucket: Bucket<C>,
     used: C::Instant,
+    /// Whether the last call was one too many.
+    refusing: bool,
 }
 
 impl Rates {
@@ -104,11 +109,15 @@ impl<C: Clock + Clone> Rates<C> {
                 self.clock.clone(),
             ),
             used: now,
+            refusing: false,
         });
+        let repeated = entry.refusing;
         entry.bucket.check().map_err(|until| {
+            entry.refusing = true;
             let what = format!("{tool} may be called {per_minute} times a minute by each caller");
-            limited(what, until.wait_time_from(now))
+            limited(what, until.wait_time_from(now)).with(REPEATED, repeated)
         })?;
+        entry.refusing = false;
         entry.used = now;
         Ok(())
     }
@@ -204,5 +213,21 @@ mod tests {
         assert!(rates.take(&caller, "nmap").is_ok());
         assert!(rates.take(&caller, "nmap").is_ok(), "another rate");
         assert!(rates.take(&caller, "nmap").is_err());
+    }
+
+    #[test]
+    fn only_the_first_of_several_calls_too_many_is_news() {
+        let (rates, clock) = rates(1, 16);
+        let caller = Caller::local(Surface::Stdio);
+        let repeated = || {
+            let error = rates.take(&caller, "nmap").unwrap_err();
+            error.metadata[REPEATED].as_bool().unwrap()
+        };
+        for _ in 0..2 {
+            rates.take(&caller, "nmap").unwrap();
+            assert!(!repeated());
+            assert!(repeated());
+            clock.advance(REFILL);
+        }
     }
 }

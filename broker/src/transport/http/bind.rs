@@ -12,12 +12,12 @@
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, lchown};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Gid, Uid, chown};
+use nix::unistd::{Gid, Uid};
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket};
 
 use crate::config::service::Listen;
@@ -204,7 +204,8 @@ fn unix(path: &Path, mode: u32, owner: Option<(Uid, Gid)>) -> io::Result<(UnixSo
         inode: (facts.dev(), facts.ino()),
     };
     if let Some((uid, gid)) = owner {
-        chown(path, Some(uid), Some(gid))?;
+        // Not through a link: whoever may write the directory could have put one there.
+        lchown(path, Some(uid.as_raw()), Some(gid.as_raw()))?;
     }
     Ok((socket, file))
 }

@@ -8,18 +8,20 @@
 //! Invariants: a request without a caller is not served; a client that
 //! disconnects cancels its request, in either era.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Extension;
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode};
 use axum::response::Response;
 use axum::routing::{MethodRouter, any};
 use futures::StreamExt as _;
 use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use super::super::Stop;
@@ -31,6 +33,10 @@ use crate::rest::problem::Problem;
 
 /// When a session may be free again, in seconds.
 const RETRY_AFTER_SEC: u64 = 5;
+
+/// Longest request that opens a session or a stream, in bytes: the library keeps
+/// what a client says of itself for as long as that lasts.
+const OPENING_BYTES_MAX: usize = 8 * 1024;
 
 /// The end point. Cheap to clone.
 pub struct McpEndpoint<S> {
@@ -94,8 +100,9 @@ impl<S: ServerHandler + Send + 'static> McpEndpoint<S> {
     pub async fn serve(
         &self,
         caller: Caller,
-        mut request: Request<Body>,
+        request: Request<Body>,
     ) -> Result<Response, CallError> {
+        let mut request = is_modest(request).await?;
         // The server reads it from the request that the library hands on.
         request.extensions_mut().insert(caller.clone());
         let (listens, ends) = match *request.method() {
@@ -127,4 +134,33 @@ impl<S: ServerHandler + Send + 'static> McpEndpoint<S> {
         let drain = self.drain.clone().cancelled_owned();
         Ok(response.map(|body| Body::from_stream(body.into_data_stream().take_until(drain))))
     }
+}
+
+/// The method of a message, whatever else it holds.
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow, default)]
+    method: Cow<'a, str>,
+}
+
+/// The request again, unless it opens something and says too much.
+async fn is_modest(request: Request<Body>) -> Result<Request<Body>, CallError> {
+    let (parts, body) = request.into_parts();
+    // The front has taken it in whole.
+    let body = to_bytes(body, BODY_BYTES_MAX).await.unwrap_or_default();
+    if body.len() > OPENING_BYTES_MAX {
+        // What can't be read is refused by the library, in the protocol's words.
+        let message = serde_json::from_slice::<Message<'_>>(&body);
+        let opens = |message: Message<'_>| {
+            ["initialize", "subscriptions/listen"].contains(&message.method.as_ref())
+        };
+        if message.is_ok_and(opens) {
+            let what = format!(
+                "a request that opens a session or a stream has at most {OPENING_BYTES_MAX} bytes"
+            );
+            let remedy = "say less of the client and its capabilities";
+            return Err(CallError::new(ErrorType::ValidationError, what, remedy));
+        }
+    }
+    Ok(Request::from_parts(parts, Body::from(body)))
 }

@@ -12,7 +12,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -69,6 +69,8 @@ pub(super) enum SessionsError {
 pub(super) struct Sessions {
     local: Arc<LocalSessionManager>,
     known: Arc<Mutex<Known>>,
+    /// Sessions that have a place and are not known yet; changed under that lock.
+    arriving: Arc<AtomicUsize>,
     max: usize,
 }
 
@@ -104,6 +106,7 @@ impl Sessions {
         Self {
             local: Arc::new(local),
             known: Arc::default(),
+            arriving: Arc::default(),
             max,
         }
     }
@@ -119,12 +122,15 @@ impl Sessions {
         ASKING.try_with(asked).unwrap_or(true)
     }
 
-    /// Takes a session away for a new one: of the caller who has most, the one
-    /// that was silent longest.
-    fn make_room(&self) -> Result<Option<SessionId>, SessionsError> {
-        let known = lock(&self.known);
-        if known.len() < self.max {
-            return Ok(None);
+    /// A place for a caller's new session, and the session that lost it: of those
+    /// who have most, and no fewer than this one, the one that was silent longest.
+    fn place(&self, caller: &Caller) -> Result<(Place, Option<SessionId>), SessionsError> {
+        let mut known = lock(&self.known);
+        let taken = known
+            .len()
+            .saturating_add(self.arriving.load(Ordering::SeqCst));
+        if taken < self.max {
+            return Ok((Place::take(&self.arriving), None));
         }
         let mut counts: HashMap<&Caller, usize> = HashMap::new();
         for session in known.values() {
@@ -134,12 +140,15 @@ impl Sessions {
         let idle = known
             .iter()
             .filter(|(_, session)| session.under_way.is_empty() && session.listeners == 0);
-        let oldest = idle.max_by_key(|(_, session)| {
-            let count = counts.get(&session.caller).copied().unwrap_or_default();
-            (count, std::cmp::Reverse(session.used))
-        });
-        let (id, _) = oldest.ok_or(SessionsError::Full)?;
-        Ok(Some(id.clone()))
+        let count = |caller: &Caller| counts.get(caller).copied().unwrap_or_default();
+        let own = count(caller);
+        let oldest = idle
+            .filter(|(_, session)| count(&session.caller) >= own)
+            .max_by_key(|(_, session)| (count(&session.caller), std::cmp::Reverse(session.used)));
+        let silent = oldest.map(|(id, _)| id.clone());
+        let silent = silent.ok_or(SessionsError::Full)?;
+        known.remove(&silent);
+        Ok((Place::take(&self.arriving), Some(silent)))
     }
 
     /// Enters a request; says what to answer where it can't be.
@@ -170,13 +179,13 @@ impl SessionManager for Sessions {
         let asking = |asking: &Asking| (asking.caller.clone(), Arc::clone(&asking.full));
         let asking = ASKING.try_with(asking);
         let (caller, full) = asking.map_err(|_| SessionsError::NoCaller)?;
-        let silent = self.make_room();
-        if silent.is_err() {
+        let place = self.place(&caller);
+        if place.is_err() {
             full.store(true, Ordering::Relaxed);
         }
-        if let Some(silent) = silent? {
+        let (place, silent) = place?;
+        if let Some(silent) = silent {
             tracing::debug!("a silent session is closed to make room for a new one");
-            lock(&self.known).remove(&silent);
             self.local.close_session(&silent).await?;
         }
         let (id, transport) = self.local.create_session().await?;
@@ -186,7 +195,10 @@ impl SessionManager for Sessions {
             under_way: HashSet::new(),
             listeners: 0,
         };
-        lock(&self.known).insert(id.clone(), session);
+        let mut known = lock(&self.known);
+        known.insert(id.clone(), session);
+        drop(place);
+        drop(known);
         Ok((id, transport))
     }
 
@@ -273,6 +285,22 @@ impl SessionManager for Sessions {
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, SessionsError> {
         let gone = LocalSessionManagerError::SessionNotFound(id.clone());
         Err::<futures::stream::Empty<_>, _>(gone.into())
+    }
+}
+
+/// The place of a session that is not known yet.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(arriving: &Arc<AtomicUsize>) -> Self {
+        arriving.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(arriving))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -310,3 +310,61 @@ async fn a_session_in_use_is_not_taken_away() {
         .await
         .expect("room when nobody listens");
 }
+
+#[tokio::test]
+async fn no_more_sessions_than_there_is_room_for_begin_at_once() {
+    let mut service = service(4).await;
+    let mut kept = Vec::new();
+    // In use, so that none makes room for another.
+    for _ in 0..2 {
+        let named = session(&service, "one").await.unwrap();
+        kept.push(Connection::open(&service, "POST", &named, &call(1, "wait")).await);
+        assert_eq!(told(&mut service).await, Told::Began);
+    }
+    let attempts = (0..32).map(|_| session(&service, "one"));
+    let begun: Vec<String> = futures::future::join_all(attempts)
+        .await
+        .into_iter()
+        .flatten()
+        .collect();
+    let mut alive = 0;
+    for named in &begun {
+        let mut connection = Connection::open(&service, "POST", named, &call(2, "now")).await;
+        let answer = connection.until("\r\n\r\n").await;
+        alive += usize::from(answer.starts_with("HTTP/1.1 200"));
+    }
+    assert_eq!(alive, 2, "of {} that began", begun.len());
+}
+
+#[tokio::test]
+async fn whoever_has_most_makes_nobody_else_make_room() {
+    let service = service(3).await;
+    let other = session(&service, "other").await.unwrap();
+    for _ in 0..8 {
+        session(&service, "one").await.unwrap();
+    }
+    let mut connection = Connection::open(&service, "POST", &other, &call(1, "now")).await;
+    let answer = connection.until("\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_says_too_much_of_itself_opens_nothing() {
+    let service = service(4).await;
+    let experimental: serde_json::Map<String, Value> = (0..2000)
+        .map(|number| (number.to_string(), json!({})))
+        .collect();
+    let params = json!({ "protocolVersion": "2025-11-25",
+        "capabilities": { "experimental": experimental },
+        "clientInfo": { "name": "t", "version": "1" } });
+    let initialize = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params });
+    let mut connection = Connection::open(&service, "POST", "", &initialize).await;
+    let answer = connection.until("at most 8192 bytes").await;
+    assert!(!answer.contains("mcp-session-id"), "{answer}");
+    // A call may say as much as it likes.
+    let named = session(&service, "one").await.unwrap();
+    let mut long = call(1, "now");
+    long["params"]["arguments"] = json!({ "text": "x".repeat(20_000) });
+    let mut connection = Connection::open(&service, "POST", &named, &long).await;
+    connection.until("\"id\":1").await;
+}
