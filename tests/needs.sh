@@ -60,21 +60,27 @@ if [ ${#missing[@]} -gt 0 ]; then
     "install python3 >= 3.10 and python3-venv"
 fi
 
-for sdk in $sdks; do
-  case $sdk in
-    1) version=1.30.0 ;;
-    2) version=2.3.0 ;;
-  esac
-  venv=$target/py/mcp-$sdk
-  [ -e "$venv/ready-$version" ] && continue
-  say "installing the MCP SDK $version for Python"
+# A virtual environment of its own for one Python package.
+venv() {
+  local package=$2 version=$3 venv=$target/py/$1
+  [ -e "$venv/ready-$version" ] && return
+  say "installing $package $version for Python"
   rm -rf "$venv"
   python3 -m venv "$venv" || die "no virtual environment" "install python3-venv"
-  "$venv/bin/pip" install --quiet --disable-pip-version-check "mcp==$version" >&2 ||
-    die "the MCP SDK $version could not be installed" \
+  "$venv/bin/pip" install --quiet --disable-pip-version-check "$package==$version" >&2 ||
+    die "$package $version could not be installed" \
       "give this machine access to a Python package index (pip's index-url), then run this again"
   touch "$venv/ready-$version"
+}
+
+for sdk in $sdks; do
+  case $sdk in
+    1) venv mcp-1 mcp 1.30.0 ;;
+    2) venv mcp-2 mcp 2.3.0 ;;
+  esac
 done
+# Makes requests from the API's own description.
+[ "$purpose" != test ] || venv schemathesis schemathesis 4.32.5
 
 if [ $node = yes ]; then
   npm=$target/npm
@@ -88,20 +94,5 @@ if [ $node = yes ]; then
       die "the packages for Node could not be installed: $node_packages" \
         "give this machine access to an npm registry (npm config set registry), then run this again"
     touch "$ready"
-  fi
-fi
-
-# Makes requests from the API's own description.
-if [ "$purpose" = test ]; then
-  version=4.32.5
-  venv=$target/py/schemathesis
-  if [ ! -e "$venv/ready-$version" ]; then
-    say "installing schemathesis $version"
-    rm -rf "$venv"
-    python3 -m venv "$venv" || die "no virtual environment" "install python3-venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$version" >&2 ||
-      die "schemathesis $version could not be installed" \
-        "give this machine access to a Python package index (pip's index-url), then run this again"
-    touch "$venv/ready-$version"
   fi
 fi

@@ -31,5 +31,6 @@ pub mod results;
 pub mod config;
 pub mod identity;
 pub mod observe;
+pub mod hex;
 
 pub use cli::main;

@@ -15,8 +15,6 @@ use serde_json::{Map, Value, json};
 
 use crate::results::neutralise;
 
-/// Most characters of a call's tool or target that an error repeats.
-const ASKED_CHARS_MAX: usize = 256;
 /// Most answers of a name that are named in words.
 const ANSWERS_SHOWN_MAX: usize = 8;
 
@@ -143,8 +141,8 @@ impl CallError {
     /// harmless for logs, terminals and line-wise readers, and bounded.
     #[must_use]
     pub fn about(mut self, tool: &str, target: &str) -> Self {
-        self.tool_name = neutralise::line(tool, ASKED_CHARS_MAX);
-        self.target = neutralise::line(target, ASKED_CHARS_MAX);
+        self.tool_name = neutralise::asked(tool);
+        self.target = neutralise::asked(target);
         self
     }
 

@@ -148,13 +148,16 @@ async fn listen(ready: Ready, opened: Opened) -> Result<(), Exit> {
     let settings = ready.settings.clone();
     let file = token::file(&settings, opened.state.as_deref())?;
     let certificates = settings.service.asks_for_certificates();
-    first(&file, opened.state.as_deref(), certificates)?;
     let engine = ready.audited_engine(opened.runs.as_deref())?;
     let reload = start::reload_on_hangup(engine.clone());
     let stop = start::on_service_signals(settings.shutdown_grace, reload);
-    let listener = opened.bound.listen().map_err(|error| {
-        complain(&format!("can't listen: {error}"));
-        Exit::Failed
+    // Nobody can come before there is a token, and none is made for a service that
+    // can't start.
+    let listener = first(&file, opened.state.as_deref(), certificates).and_then(|()| {
+        opened.bound.listen().map_err(|error| {
+            complain(&format!("can't listen: {error}"));
+            Exit::Failed
+        })
     });
     let listener = match listener {
         Ok(listener) => listener,

@@ -57,16 +57,6 @@ pub fn ready(config: Option<&Path>, logs: Logs) -> Result<Ready, Exit> {
     ready_after(config, logs, |_| Ok(())).map(|(ready, ())| ready)
 }
 
-/// As [`ready`], for what keeps something: gives the state directory too, made
-/// and handed to the account that root is given up for.
-///
-/// # Errors
-///
-/// The exit to end with; the reason has been printed.
-pub fn ready_to_keep(config: Option<&Path>, logs: Logs) -> Result<(Ready, PathBuf), Exit> {
-    ready_after(config, logs, |_| state_directory())
-}
-
 /// The state directory, made; only before privileges are given up.
 ///
 /// # Errors

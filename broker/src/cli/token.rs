@@ -58,7 +58,7 @@ struct CreateArgs {
     /// Hold it to this tool; may be given more than once [default: all tools]
     #[arg(long = "tool", value_name = "TOOL")]
     tools: Vec<String>,
-    /// When its time is over: from now (30d, 12h, 45m) or a time (2027-01-31T00:00:00Z) [default: never]
+    /// When its time is over: from now (2w, 30d, 12h, 45m, 90s) or a time (2027-01-31T00:00:00Z) [default: never]
     #[arg(long, value_name = "WHEN", value_parser = expiry)]
     expires: Option<Timestamp>,
 }

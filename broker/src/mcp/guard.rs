@@ -10,8 +10,26 @@ use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
 use rmcp::ErrorData;
-use rmcp::model::{ClientNotification, ClientRequest, ProtocolVersion, ServerConfig, ServerResult};
+use rmcp::model::{
+    ClientNotification, ClientRequest, ProtocolVersion, RequestId, ServerConfig, ServerResult,
+};
 use rmcp::service::{NotificationContext, RequestContext, RoleServer, Service};
+
+/// What a handler comes to, also if it panics.
+pub(super) async fn caught<T>(
+    id: &RequestId,
+    handling: impl Future<Output = Result<T, ErrorData>>,
+) -> Result<T, ErrorData> {
+    // The future is dropped after a panic, and services share no state that is half changed.
+    let handling = AssertUnwindSafe(handling).catch_unwind();
+    handling.await.unwrap_or_else(|_| {
+        tracing::error!(%id, "a request handler panicked");
+        Err(ErrorData::internal_error(
+            "the request failed inside the server",
+            None,
+        ))
+    })
+}
 
 /// A service whose handlers may panic.
 #[derive(Debug, Clone)]
@@ -31,15 +49,7 @@ impl<S: Service<RoleServer>> Service<RoleServer> for Guard<S> {
         context: RequestContext<RoleServer>,
     ) -> Result<ServerResult, ErrorData> {
         let id = context.id.clone();
-        // The future is dropped after a panic, and services share no state that is half changed.
-        let handling = AssertUnwindSafe(self.0.handle_request(request, context));
-        handling.catch_unwind().await.unwrap_or_else(|_| {
-            tracing::error!(%id, "a request handler panicked");
-            Err(ErrorData::internal_error(
-                "the request failed inside the server",
-                None,
-            ))
-        })
+        caught(&id, self.0.handle_request(request, context)).await
     }
 
     async fn handle_notification(

@@ -245,7 +245,9 @@ impl<E: RunTool> ServerHandler for Server<E> {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        self.call(request, context).await
+        // Not every transport serves a guarded service.
+        let id = context.id.clone();
+        Box::pin(guard::caught(&id, self.call(request, context))).await
     }
 
     async fn list_prompts(

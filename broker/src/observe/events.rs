@@ -129,7 +129,8 @@ impl Events {
     }
 
     /// How many subscribers there are.
-    pub fn subscribers(&self) -> usize {
+    #[cfg(test)]
+    fn subscribers(&self) -> usize {
         SUBSCRIBERS_MAX.saturating_sub(self.0.places.available_permits())
     }
 }

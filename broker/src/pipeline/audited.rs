@@ -11,9 +11,6 @@ use crate::observe::audit::{AuditError, AuditLog, Entry, Kind};
 use crate::outcome::{CallError, ErrorType, Outcome};
 use crate::results::neutralise;
 
-/// Most characters of each text that a caller chose.
-const ASKED_CHARS_MAX: usize = 256;
-
 /// Records that a call is about to be handed to the executor.
 ///
 /// # Errors
@@ -43,18 +40,12 @@ pub async fn switched(
     tool: &str,
     enabled: bool,
 ) -> Result<(), CallError> {
-    let Some(audit) = audit else {
-        return Ok(());
-    };
     let entry = Entry {
-        caller: neutralise::line(&caller.to_string(), ASKED_CHARS_MAX),
-        surface: caller.surface().as_str().to_owned(),
         tool: tool.to_owned(),
         change: Some(if enabled { "enabled" } else { "disabled" }),
         ..Entry::of(Kind::Changed)
     };
-    let recorded = audit.changed(entry).await;
-    recorded.map_err(|error| unwritten(&error, "changed"))
+    changed(audit, caller, entry).await
 }
 
 /// Records that other settings and profiles, of this digest, are about to hold,
@@ -69,16 +60,23 @@ pub async fn reloaded(
     policy: &str,
     keys: Vec<String>,
 ) -> Result<(), CallError> {
-    let Some(audit) = audit else {
-        return Ok(());
-    };
     let entry = Entry {
-        caller: neutralise::line(&caller.to_string(), ASKED_CHARS_MAX),
-        surface: caller.surface().as_str().to_owned(),
         change: Some("reloaded"),
         keys,
         policy: Some(policy.to_owned()),
         ..Entry::of(Kind::Changed)
+    };
+    changed(audit, caller, entry).await
+}
+
+async fn changed(audit: Option<&AuditLog>, caller: &Caller, entry: Entry) -> Result<(), CallError> {
+    let Some(audit) = audit else {
+        return Ok(());
+    };
+    let entry = Entry {
+        caller: neutralise::asked(&caller.to_string()),
+        surface: caller.surface().as_str().to_owned(),
+        ..entry
     };
     let recorded = audit.changed(entry).await;
     recorded.map_err(|error| unwritten(&error, "changed"))
@@ -114,14 +112,13 @@ pub async fn stopped(audit: Option<&AuditLog>) {
 }
 
 fn entry(policy: &Policy, caller: &Caller, outcome: &Outcome) -> Entry {
-    let asked = |text: &str| neutralise::line(text, ASKED_CHARS_MAX);
     Entry {
-        caller: asked(&caller.to_string()),
+        caller: neutralise::asked(&caller.to_string()),
         surface: caller.surface().as_str().to_owned(),
         run_id: outcome.run_id.clone(),
-        correlation_id: asked(&outcome.correlation_id),
-        tool: asked(&outcome.tool),
-        target: asked(&outcome.target),
+        correlation_id: neutralise::asked(&outcome.correlation_id),
+        tool: neutralise::asked(&outcome.tool),
+        target: neutralise::asked(&outcome.target),
         argv: outcome.argv.clone(),
         targets: outcome.targets.clone(),
         error_type: outcome

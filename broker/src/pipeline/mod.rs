@@ -364,11 +364,12 @@ impl Engine {
         } = *asked;
         let settings = policy.settings();
         let cancel = live.cancel();
-        let _under_way = policy.permits.call()?;
         let profile = admit::profile(policy, call);
-        // Refusals too: they are logged and recorded, and anybody can cause them.
+        // Before anything else is refused: refusals are logged and recorded, and
+        // anybody can cause them.
         let rated = profile.as_ref().map_or(NO_TOOL, |profile| &profile.name);
         inner.rates.take(caller, rated)?;
+        let _under_way = policy.permits.call()?;
         let profile = profile?;
         profile.name.clone_into(&mut outcome.tool);
         admit::granted(caller, profile)?;

@@ -22,6 +22,7 @@ use super::{Observer, RunEvent, cancelled};
 use crate::config::Settings;
 use crate::executor::Executor;
 use crate::executor_client::Connection;
+use crate::hex::hex;
 use crate::outcome::{CallError, ErrorType, RunFacts};
 use crate::results::{Expect, Format, Parser, Progress, RunEnd, neutralise};
 
@@ -466,12 +467,4 @@ fn receipt_json(receipt: &Receipt) -> Value {
         "tool_version": receipt.tool_version,
         "setup_us": receipt.setup_us,
     })
-}
-
-fn hex(digest: &[u8; 32]) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in digest {
-        text.push_str(&format!("{byte:02x}"));
-    }
-    text
 }

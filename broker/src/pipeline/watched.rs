@@ -19,8 +19,6 @@ use crate::observe::metrics::{ActiveRun, BreakerState, Metrics, RunEnd};
 use crate::outcome::{ErrorType, Outcome};
 use crate::results::neutralise;
 
-/// Most characters of each text that a caller chose.
-const ASKED_CHARS_MAX: usize = 256;
 /// Most characters of what a tool is doing.
 const MESSAGE_CHARS_MAX: usize = 256;
 
@@ -55,14 +53,13 @@ impl Watch {
         tool: &str,
         observer: Arc<dyn Observer>,
     ) -> Watched {
-        let asked = |text: &str| neutralise::line(text, ASKED_CHARS_MAX);
         Watched {
             watch: self.clone(),
             about: Arc::new(About {
                 run_id: outcome.run_id.clone(),
-                correlation_id: asked(&outcome.correlation_id),
-                tool: asked(tool),
-                target: asked(&outcome.target),
+                correlation_id: neutralise::asked(&outcome.correlation_id),
+                tool: neutralise::asked(tool),
+                target: neutralise::asked(&outcome.target),
                 caller: shown(caller),
             }),
             observer,
@@ -107,7 +104,7 @@ impl Engine {
 
 /// A caller, as events name it.
 pub fn shown(caller: &Caller) -> String {
-    neutralise::line(&caller.to_string(), ASKED_CHARS_MAX)
+    neutralise::asked(&caller.to_string())
 }
 
 /// One call under way.

@@ -71,7 +71,7 @@ fn execution() -> Value {
 }
 
 fn tool_output() -> Value {
-    json!({
+    with_error_members(json!({
         "type": "object",
         "description": "What the tool did. After a failure it has the fields of the error too.",
         "required": ["run_id", "correlation_id", "tool", "argv", "targets", "started_at",
@@ -95,18 +95,12 @@ fn tool_output() -> Value {
             "sandbox": { "type": ["object", "null"] },
             "error": { "type": ["string", "null"] },
             "error_type": { "type": ["string", "null"] },
-            "message": { "type": "string" },
-            "recovery_suggestion": { "type": "string" },
-            "timestamp": { "type": "string", "format": "date-time" },
-            "tool_name": { "type": "string" },
-            "target": { "type": "string" },
-            "metadata": { "type": "object" },
         },
-    })
+    }))
 }
 
 fn problem() -> Value {
-    json!({
+    with_error_members(json!({
         "type": "object",
         "description": "A problem (RFC 9457) with the members of our error object.",
         "required": ["type", "title", "status", "detail", "instance", "error_type", "message",
@@ -118,14 +112,28 @@ fn problem() -> Value {
             "detail": { "type": "string" },
             "instance": { "type": "string", "description": "urn:request: and the request's id" },
             "error_type": { "type": "string" },
-            "message": { "type": "string" },
-            "recovery_suggestion": { "type": "string" },
-            "timestamp": { "type": "string", "format": "date-time" },
-            "tool_name": { "type": "string" },
-            "target": { "type": "string" },
-            "metadata": { "type": "object" },
         },
-    })
+    }))
+}
+
+/// The members that every error object has, but its kind.
+fn with_error_members(mut schema: Value) -> Value {
+    let text = || json!({ "type": "string" });
+    let members = [
+        ("message", text()),
+        ("recovery_suggestion", text()),
+        (
+            "timestamp",
+            json!({ "type": "string", "format": "date-time" }),
+        ),
+        ("tool_name", text()),
+        ("target", text()),
+        ("metadata", json!({ "type": "object" })),
+    ];
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.extend(members.map(|(name, member)| (name.to_owned(), member)));
+    }
+    schema
 }
 
 fn tool_detail() -> Value {

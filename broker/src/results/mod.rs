@@ -73,15 +73,6 @@ impl Format {
         }
     }
 
-    /// Whether the readable text is a rendering of ours, so that the tool's own bytes are an
-    /// artefact of their own.
-    pub fn is_machine_readable(self) -> bool {
-        match self {
-            Self::NmapXml | Self::CurlJson | Self::DigYaml => true,
-            Self::PingText | Self::TracerouteText | Self::Text => false,
-        }
-    }
-
     /// Whether standard error is part of what is read, so that it must not be cut to what a reader
     /// of complaints would want.
     pub fn reads_stderr(self) -> bool {

@@ -27,6 +27,14 @@ pub fn line(raw: &str, chars_max: usize) -> String {
     bound(&neutral(raw, Breaks::Shown), chars_max)
 }
 
+/// Most characters of what a caller wrote.
+const ASKED_CHARS_MAX: usize = 256;
+
+/// What a caller wrote (a target, a name), for records, logs and answers.
+pub fn asked(raw: &str) -> String {
+    line(raw, ASKED_CHARS_MAX)
+}
+
 /// Bytes of a tool made harmless: as [`text()`], with each byte that is not UTF-8 shown as `\xNN`,
 /// at most `bytes_max` bytes long. The flag says whether something was left out.
 pub fn output(raw: &[u8], bytes_max: usize) -> (String, bool) {

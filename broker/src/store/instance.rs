@@ -86,6 +86,27 @@ pub(super) fn is_alive(dir: &Path, id: &str) -> bool {
     }
 }
 
+/// Removes what killed brokers left of themselves, those that left no run under
+/// way as well. Only while [`opening`] is held: no broker is being made then.
+pub(super) fn remove_dead(dir: &Path, own: &str) {
+    // What can't be read now is looked at again by the next broker.
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_str().unwrap_or_default();
+        let Some((id, kind)) = name
+            .strip_prefix("broker-")
+            .and_then(|rest| rest.split_once('.'))
+        else {
+            continue;
+        };
+        match kind {
+            "lock" if id != own => drop(is_alive(dir, id)),
+            "new" => drop(fs::remove_file(entry.path())),
+            _ => {}
+        }
+    }
+}
+
 /// The right to open, make or change the store, held while the file is.
 ///
 /// # Errors

@@ -163,6 +163,7 @@ impl Store {
         let read = schema::open_to_read(&path)?;
         let instance = Instance::claim(dir).map_err(|source| StoreError::file(dir, source))?;
         interrupt_dead(&connection, dir, instance.id())?;
+        instance::remove_dead(dir, instance.id());
         tidy(&mut connection, keep)?;
         drop(opening);
         let writer = Worker::start("runs-write", connection).map_err(failed)?;

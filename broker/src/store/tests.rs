@@ -386,3 +386,27 @@ async fn many_brokers_open_write_and_read_at_once() {
     assert_eq!(stores[0].list(filter).await.unwrap().len(), 100);
     assert!(is_sound(&stores[1]).await);
 }
+
+#[tokio::test]
+async fn what_killed_brokers_left_of_themselves_goes_and_the_living_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = || {
+        let entries = fs::read_dir(dir.path()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.filter(|name| name.starts_with("broker-")).collect();
+        names.sort();
+        names
+    };
+    let living = open(dir.path());
+    let of_living = names();
+    // Killed while it ran nothing, and while it made its file.
+    fs::write(dir.path().join("broker-dead.lock"), "").unwrap();
+    fs::write(dir.path().join("broker-dying.new"), "").unwrap();
+    let next = open(dir.path());
+    let left = names();
+    assert_eq!(left.len(), 2, "{left:?}");
+    assert!(of_living.iter().all(|name| left.contains(name)), "{left:?}");
+    next.close().await;
+    living.close().await;
+    assert_eq!(names(), Vec::<String>::new());
+}

@@ -41,6 +41,10 @@ impl Client {
     }
 
     async fn open_with(inline: Duration) -> Self {
+        Self::open_to(inline, true).await
+    }
+
+    async fn open_to(inline: Duration, guarded: bool) -> Self {
         let settings = Settings::load(None, |_| None).unwrap();
         let stub = Stub {
             cancelled: Arc::default(),
@@ -58,10 +62,13 @@ impl Client {
         );
         let (client, stream) = tokio::io::duplex(64 * 1024);
         tokio::spawn(async move {
-            let running = serve_server(Guard::new(server), split(stream))
-                .await
-                .unwrap();
-            running.waiting().await.unwrap();
+            if guarded {
+                let running = serve_server(Guard::new(server), split(stream)).await;
+                running.unwrap().waiting().await.unwrap();
+            } else {
+                let running = serve_server(server, split(stream)).await;
+                running.unwrap().waiting().await.unwrap();
+            }
         });
         let (read, write) = split(client);
         let mut client = Self {
@@ -277,15 +284,18 @@ async fn calls_that_cannot_be_read_are_refused() {
 
 #[tokio::test]
 async fn a_panic_is_answered_and_harms_nothing_else() {
-    let mut client = Client::open().await;
-    let params = json!({"name": "nmap", "arguments": {"target": "panic"}});
-    let answer = client.ask("tools/call", params).await;
-    assert_eq!(answer["error"]["code"], -32603);
-    assert!(
-        !answer.to_string().contains("asked to"),
-        "its text stays in the log"
-    );
-    assert_eq!(client.call("10.0.0.1").await["isError"], false);
+    // HTTP serves the server without a guard around it.
+    for guarded in [true, false] {
+        let mut client = Client::open_to(SOON, guarded).await;
+        let params = json!({"name": "nmap", "arguments": {"target": "panic"}});
+        let answer = client.ask("tools/call", params).await;
+        assert_eq!(answer["error"]["code"], -32603);
+        assert!(
+            !answer.to_string().contains("asked to"),
+            "its text stays in the log"
+        );
+        assert_eq!(client.call("10.0.0.1").await["isError"], false);
+    }
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::AuditError;
+use crate::hex::hex;
 
 /// Longest line, newline excluded, in bytes.
 pub const LINE_BYTES_MAX: usize = 1024 * 1024;
@@ -191,12 +192,4 @@ fn digest(body: &[u8], key: Option<&Key>) -> String {
         }
         None => hex(&Sha256::digest(body)),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in bytes {
-        text.push_str(&format!("{byte:02x}"));
-    }
-    text
 }

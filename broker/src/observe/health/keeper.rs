@@ -70,7 +70,6 @@ impl Probe {
 #[derive(Debug, Clone)]
 pub struct Health {
     latest: watch::Receiver<Option<Arc<Report>>>,
-    again: Arc<Notify>,
     _task: Arc<EndOnDrop>,
 }
 
@@ -93,7 +92,6 @@ impl Health {
         again: Arc<Notify>,
     ) -> Self {
         let (sender, latest) = watch::channel(None);
-        let told = Arc::clone(&again);
         let task = tokio::spawn(async move {
             while !sender.is_closed() {
                 let report = Report::new(transport, round(&probes).await);
@@ -107,13 +105,12 @@ impl Health {
                 sleep(ROUND_GAP.min(wait)).await;
                 tokio::select! {
                     () = sleep_until(next.unwrap_or_else(Instant::now)) => {}
-                    () = told.notified() => {}
+                    () = again.notified() => {}
                 }
             }
         });
         Self {
             latest,
-            again,
             _task: Arc::new(EndOnDrop(task.abort_handle())),
         }
     }
@@ -126,11 +123,6 @@ impl Health {
             Ok(report) => report.clone().unwrap_or_else(no_report),
             Err(_) => no_report(),
         }
-    }
-
-    /// Asks for a round soon: what was found may be no longer so.
-    pub fn look_again(&self) {
-        self.again.notify_one();
     }
 }
 
@@ -216,8 +208,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_thousand_who_ask_make_one_round() {
-        let looks = Arc::default();
-        let health = start(vec![counted(&looks, Status::Healthy)]);
+        let (looks, again) = (Arc::default(), Arc::new(Notify::new()));
+        let probes = vec![counted(&looks, Status::Healthy)];
+        let health = Health::start("http", probes, Duration::from_secs(30), Arc::clone(&again));
         let asked = (0..1000).map(|_| {
             let health = health.clone();
             tokio::spawn(async move { health.report().await.status })
@@ -229,7 +222,7 @@ mod tests {
         sleep(Duration::from_secs(31)).await;
         assert_eq!(looks.load(Ordering::SeqCst), 2, "one more at the interval");
         for _ in 0..100 {
-            health.look_again();
+            again.notify_one();
         }
         sleep(Duration::from_secs(3)).await;
         assert_eq!(looks.load(Ordering::SeqCst), 3, "and one when told");

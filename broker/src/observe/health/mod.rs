@@ -176,6 +176,7 @@ impl Report {
     }
 
     /// How one check found things.
+    #[cfg(test)]
     pub fn status_of(&self, name: &str) -> Option<Status> {
         self.checks.get(name).map(|check| check.status)
     }

@@ -182,7 +182,8 @@ impl Runs {
         if let Some((_, outcome)) = unkept {
             let raw = &outcome.facts.raw_stdout;
             let begin = usize::try_from(offset).unwrap_or(usize::MAX).min(raw.len());
-            let bytes = raw.iter().skip(begin).take(bytes_max).copied().collect();
+            let rest = raw.get(begin..).unwrap_or_default();
+            let bytes = rest.get(..bytes_max).unwrap_or(rest).to_vec();
             return Ok(StdoutPart {
                 offset: u64::try_from(begin).unwrap_or(u64::MAX),
                 bytes,

@@ -29,9 +29,6 @@ use crate::store::record::{RunInfo, RunProgress, RunState};
 use crate::store::{Store, StoreError};
 use unkept::Unkept;
 
-/// Most characters of each text that a caller chose.
-const ASKED_CHARS_MAX: usize = 256;
-
 /// How long the ends of cancelled runs are waited for when the broker ends.
 const LAST_ENDS: Duration = Duration::from_secs(20);
 
@@ -179,14 +176,13 @@ impl Runs {
 
     /// What is known of a call that has just come in.
     pub fn info(caller: &Caller, tool: &str, target: &str, correlation_id: &str) -> RunInfo {
-        let asked = |text: &str| neutralise::line(text, ASKED_CHARS_MAX);
         RunInfo {
             run_id: uuid::Uuid::now_v7().to_string(),
-            correlation_id: asked(correlation_id),
+            correlation_id: neutralise::asked(correlation_id),
             caller: caller.to_string(),
             surface: caller.surface().as_str().to_owned(),
-            tool: asked(tool),
-            target: asked(target),
+            tool: neutralise::asked(tool),
+            target: neutralise::asked(target),
             argv: Vec::new(),
             state: RunState::Queued,
             started_at: Timestamp::now(),

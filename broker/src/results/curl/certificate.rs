@@ -7,6 +7,7 @@
 //! Invariants: at most [`CERTIFICATES_MAX`] certificates with bounded, neutralised strings.
 
 use super::der::{self, Element, Elements};
+use crate::hex::hex;
 use crate::results::limits::{CERTIFICATE_NAMES_MAX, CERTIFICATES_MAX, STRING_CHARS_MAX};
 use crate::results::neutralise::line;
 use serde::Serialize;
@@ -161,12 +162,11 @@ fn certificate(bytes: &[u8]) -> Option<Certificate> {
     Some(certificate)
 }
 
+/// Without the zeros that only keep a number from being negative.
 fn hexadecimal(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for byte in bytes.iter().skip_while(|byte| **byte == 0).take(32) {
-        write!(text, "{byte:02x}").unwrap_or_default();
-    }
-    text
+    let begin = bytes.iter().take_while(|byte| **byte == 0).count();
+    let digits = bytes.get(begin..).unwrap_or_default();
+    hex(digits.get(..32).unwrap_or(digits))
 }
 
 /// `CN=web.lab.internal, O=Lab`, with what could pass for structure escaped.

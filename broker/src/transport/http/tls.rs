@@ -21,6 +21,7 @@ use tokio_rustls::rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig, ServerConnection};
 
 use crate::config::service::TlsFiles;
+use crate::hex::hex;
 
 /// Longest PEM file, in bytes.
 const PEM_BYTES_MAX: u64 = 1024 * 1024;
@@ -121,11 +122,7 @@ pub fn load(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
 pub fn fingerprint(connection: &ServerConnection) -> Option<String> {
     let certificate = connection.peer_certificates()?.first()?;
     let digest = Sha256::digest(certificate.as_ref());
-    let mut name = String::new();
-    for byte in digest.iter().take(FINGERPRINT_BYTES) {
-        name.push_str(&format!("{byte:02x}"));
-    }
-    Some(name)
+    digest.get(..FINGERPRINT_BYTES).map(hex)
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -111,15 +111,23 @@ impl Sessions {
         }
     }
 
-    /// Whether the one who asks began this session. What asks outside of an
-    /// HTTP request is the session's own end.
-    fn is_theirs(&self, id: &SessionId) -> bool {
+    /// Whether the one who asks began this session; `None` outside of an HTTP request.
+    fn is_theirs(&self, id: &SessionId) -> Option<bool> {
         let known = lock(&self.known);
         let asked = |asking: &Asking| {
             let session = known.get(id);
             session.is_some_and(|session| session.caller == asking.caller)
         };
-        ASKING.try_with(asked).unwrap_or(true)
+        ASKING.try_with(asked).ok()
+    }
+
+    /// A session of the one who asks. The library has looked before, by
+    /// [`SessionManager::has_session`]; this doesn't rest on it.
+    fn of_asking(&self, id: &SessionId) -> Result<(), SessionsError> {
+        match self.is_theirs(id) {
+            Some(true) => Ok(()),
+            Some(false) | None => Err(LocalSessionManagerError::SessionNotFound(id.clone()).into()),
+        }
     }
 
     /// A place for a caller's new session, and the session that lost it: of those
@@ -211,11 +219,12 @@ impl SessionManager for Sessions {
     }
 
     async fn has_session(&self, id: &SessionId) -> Result<bool, SessionsError> {
-        Ok(self.is_theirs(id) && self.local.has_session(id).await?)
+        Ok(self.is_theirs(id) == Some(true) && self.local.has_session(id).await?)
     }
 
     async fn close_session(&self, id: &SessionId) -> Result<(), SessionsError> {
-        if self.is_theirs(id) {
+        // Nobody asks where a session ends by itself.
+        if self.is_theirs(id).unwrap_or(true) {
             lock(&self.known).remove(id);
             self.local.close_session(id).await?;
         }
@@ -227,6 +236,7 @@ impl SessionManager for Sessions {
         id: &SessionId,
         message: ClientJsonRpcMessage,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, SessionsError> {
+        self.of_asking(id)?;
         let request = match &message {
             ClientJsonRpcMessage::Request(request) => Some(request.id.clone()),
             ClientJsonRpcMessage::Response(_)
@@ -259,6 +269,7 @@ impl SessionManager for Sessions {
         id: &SessionId,
         message: ClientJsonRpcMessage,
     ) -> Result<(), SessionsError> {
+        self.of_asking(id)?;
         if let Some(session) = lock(&self.known).get_mut(id) {
             session.used = Instant::now();
         }
@@ -269,6 +280,7 @@ impl SessionManager for Sessions {
         &self,
         id: &SessionId,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, SessionsError> {
+        self.of_asking(id)?;
         let stream = self.local.create_standalone_stream(id).await?;
         let listening = Listening::begin(&self.known, id);
         Ok(Listened {
