@@ -122,7 +122,8 @@ fn confined(
         envp: &pad.envp,
         progress: Progress::new(),
     };
-    let running = spawn::spawn(&plan, &mut pad.nowhere, streams).map_err(|error| told(&error))?;
+    let running = spawn::spawn(&plan, &mut pad.stack, &mut pad.nowhere, streams)
+        .map_err(|error| told(&error))?;
     waitpid(running.pid, None).map_err(|error| told(&error))?;
     Ok(begin.elapsed())
 }

@@ -26,7 +26,7 @@ use crate::sandbox::seccomp::Filter;
 use crate::sandbox::{Plan, Progress};
 use crate::scratch::{Scratch, ScratchError};
 use crate::spawn::{self, Running, SpawnError};
-use crate::sys::StringTable;
+use crate::sys::{Stack, StringTable};
 use crate::tools::{Ready, Tool};
 use crate::{EGRESS, Executor};
 
@@ -49,6 +49,8 @@ pub(crate) struct Pad {
     pub(crate) envp: StringTable,
     /// `/dev/null`.
     pub(crate) nowhere: Nowhere,
+    /// What the child stands on until it has executed the tool.
+    pub(crate) stack: Stack,
 }
 
 impl Pad {
@@ -62,6 +64,7 @@ impl Pad {
             argv: StringTable::new(ARGS_MAX),
             envp: StringTable::new(VARIABLES_MAX),
             nowhere: Nowhere::open()?,
+            stack: Stack::new(),
         })
     }
 }
@@ -158,7 +161,7 @@ pub(crate) fn launch(
         envp: &pad.envp,
         progress: Progress::new(),
     };
-    let running = spawn::spawn(&plan, &mut pad.nowhere, streams)?;
+    let running = spawn::spawn(&plan, &mut pad.stack, &mut pad.nowhere, streams)?;
     let seccomp = Sha256::new()
         .chain_update(executor.base_digest)
         .chain_update(launch.filter.digest());

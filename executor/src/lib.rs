@@ -104,6 +104,8 @@ pub(crate) struct Executor {
     pub(crate) base_digest: [u8; 32],
     /// SHA-256 over all profiles.
     pub(crate) profiles_digest: [u8; 32],
+    /// SHA-256 over the scope.
+    pub(crate) scope_digest: [u8; 32],
     /// The tools.
     pub(crate) tools: Vec<Tool>,
     /// Where runs have their directories.

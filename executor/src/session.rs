@@ -382,7 +382,7 @@ impl Executor {
             protocol: protocol::VERSION,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             profiles_digest: self.profiles_digest,
-            scope_digest: self.config.scope.digest(),
+            scope_digest: self.scope_digest,
         })
     }
 }

@@ -64,12 +64,12 @@ pub(crate) enum SpawnError {
 /// The step that failed; then nothing was executed.
 pub(crate) fn spawn(
     plan: &Plan<'_>,
+    stack: &mut Stack,
     nowhere: &mut Nowhere,
     streams: Streams,
 ) -> Result<Running, SpawnError> {
-    let mut stack = Stack::new();
     nowhere.free_low_numbers();
-    let started = sys::start_sharing_memory(&mut stack, plan, confine_and_execute);
+    let started = sys::start_sharing_memory(stack, plan, confine_and_execute);
     let taken_back = nowhere.take_streams_back();
     let (pid, pidfd) = started.map_err(SpawnError::Clone)?;
     if let Err(error) = taken_back {

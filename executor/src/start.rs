@@ -195,6 +195,9 @@ fn serve_on(
                 // This is the session's process: what is the listener's closes.
                 drop(listener);
                 session::serve(&executor, &mut pad, start);
+                // The process ends: to give its memory back piece by piece would
+                // only make copies of pages that it shares with the listener.
+                std::mem::forget((executor, pad));
                 return Ok(());
             }
         }
@@ -301,6 +304,7 @@ fn prepare(
             .unwrap_or_default(),
         base_digest: base.digest(),
         profiles_digest: profiles.digest(),
+        scope_digest: config.scope.digest(),
         tools,
         scratch,
         config,

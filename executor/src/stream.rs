@@ -38,6 +38,10 @@ const DROPPED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// if the tool made it larger.
 const LEFT_READS_MAX: u32 = 64;
 
+/// Bytes of the first reads. A tool that says little costs no more memory; the
+/// first read that this doesn't hold makes the next ones larger.
+const FIRST_READ_BYTES: usize = 4096;
+
 /// What a run may cost.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
@@ -78,7 +82,7 @@ impl Tap {
 
     /// Reads once. `None` when there is nothing now; what is to be passed on
     /// else, which may be empty.
-    fn take(&mut self, buffer: &mut [u8]) -> Option<Vec<u8>> {
+    fn take(&mut self, buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
         let pipe = self.pipe.as_ref()?;
         let got = match read(pipe, buffer) {
             Ok(got) if got > 0 => got,
@@ -97,7 +101,11 @@ impl Tap {
             .min(bytes);
         self.count.bytes_kept = self.count.bytes_kept.saturating_add(kept);
         let kept = usize::try_from(kept).unwrap_or(usize::MAX);
-        Some(buffer.get(..kept.min(got)).unwrap_or_default().to_vec())
+        let piece = buffer.get(..kept.min(got)).unwrap_or_default().to_vec();
+        if got == buffer.len() {
+            buffer.resize(OUTPUT_CHUNK_BYTES, 0);
+        }
+        Some(piece)
     }
 
     fn is_flooding(&self) -> bool {
@@ -173,7 +181,7 @@ pub(crate) fn pump(
         hears: true,
         is_heard: true,
         deadline: Some(later(bounds.timeout)),
-        buffer: vec![0; OUTPUT_CHUNK_BYTES],
+        buffer: vec![0; FIRST_READ_BYTES],
     };
     while pump.turn() {}
     // A call may have been announced in the moment of the end.
