@@ -170,12 +170,12 @@ async fn listen(ready: Ready, opened: Opened) -> Result<(), Exit> {
     let tools = Server::new(engine.clone(), Clients::Many, stop.drain.clone());
     let sessions_max = settings.service.sessions_max;
     let mcp = McpEndpoint::new(move || tools.clone(), sessions_max, &stop);
-    let service = rest::Service {
+    let service = rest::Service::new(rest::Parts {
         health: probes::start(&engine, "http", Vec::new()),
         engine: engine.clone(),
         drain: stop.drain.clone(),
         cancel: stop.cancel.clone(),
-    };
+    });
     let parts = http::Parts {
         router: rest::router(service, mcp.route()),
         tokens: LiveTokens::of(file),

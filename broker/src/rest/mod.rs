@@ -20,6 +20,9 @@ mod runs;
 mod schemas;
 mod tools;
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
@@ -34,9 +37,13 @@ use crate::outcome::{CallError, ErrorType};
 use crate::pipeline::Engine;
 use problem::Problem;
 
-/// What handlers need. Cheap to clone.
+/// What handlers need. Cheap to clone: each layer that a request passes has its own.
 #[derive(Debug, Clone)]
-pub struct Service {
+pub struct Service(Arc<Parts>);
+
+/// The parts of a [`Service`].
+#[derive(Debug)]
+pub struct Parts {
     /// The pipeline.
     pub engine: Engine,
     /// What was found when it was last looked at.
@@ -45,6 +52,21 @@ pub struct Service {
     pub drain: CancellationToken,
     /// Cancelled when every run has to end.
     pub cancel: CancellationToken,
+}
+
+impl Service {
+    /// A service of these parts.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for Service {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 /// All routes; `mcp` answers at `/mcp`.

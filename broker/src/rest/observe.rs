@@ -84,9 +84,9 @@ pub(super) async fn events(
     let news = watch.events.subscribe().ok_or_else(full)?;
     let sources = feed::Sources {
         news,
-        health: service.health,
+        health: service.health.clone(),
         metrics: watch.metrics.clone(),
-        end: service.drain,
+        end: service.drain.clone(),
     };
     let (sees_all, own) = (caller.grant().role == Role::Admin, watched::shown(&caller));
     let feed = feed::feed(sources, move |news| sees_all || news.about.caller == own);

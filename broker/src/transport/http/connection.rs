@@ -59,23 +59,31 @@ pub(super) struct Shared {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve<T>(shared: Arc<Shared>, stream: T, mut peer: Peer)
+pub(super) async fn serve<T>(shared: Arc<Shared>, stream: T, peer: Peer)
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let stream = Stall::new(stream, shared.patience);
-    let Some(config) = shared.tls.clone() else {
-        return requests(&shared, stream, peer).await;
-    };
+    // In boxes, so that a connection holds what it is, not what it could be.
+    match shared.tls.clone() {
+        None => Box::pin(requests(&shared, stream, peer)).await,
+        Some(config) => Box::pin(secured(&shared, config, stream, peer)).await,
+    }
+}
+
+async fn secured<T>(shared: &Arc<Shared>, config: Arc<ServerConfig>, stream: T, mut peer: Peer)
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let handshake = TlsAcceptor::from(config).accept(stream);
     let secured = tokio::select! {
         () = shared.drain.cancelled() => return,
-        secured = tokio::time::timeout(shared.patience, handshake) => secured,
+        secured = tokio::time::timeout(shared.patience, Box::pin(handshake)) => secured,
     };
     match secured {
         Ok(Ok(stream)) => {
             peer.certificate = tls::fingerprint(stream.get_ref().1);
-            requests(&shared, stream, peer).await;
+            Box::pin(requests(shared, stream, peer)).await;
         }
         Ok(Err(error)) => tracing::debug!(%error, peer = peer.name, "no TLS"),
         Err(_) => tracing::debug!(peer = peer.name, "the TLS handshake took too long"),
@@ -120,4 +128,24 @@ async fn linger<T: AsyncRead + AsyncWrite + Unpin>(mut stream: T) {
     };
     // The client is answered; whether it also hears the end well is its affair.
     drop(tokio::time::timeout(LINGER, rest).await);
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    fn size<F>(_: impl Fn(Arc<Shared>, TcpStream, Peer) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connection_does_not_hold_what_it_could_be() {
+        let plain = |shared: Arc<Shared>, stream, peer| async move {
+            requests(&shared, Stall::new(stream, Duration::ZERO), peer).await;
+        };
+        let (whole, plain) = (size(serve::<TcpStream>), size(plain));
+        assert!(whole < 512 && plain < 2048, "{whole} and {plain} bytes");
+    }
 }
