@@ -299,9 +299,7 @@ fn prepare(
         held,
         icmp_sockets: icmp_sockets(),
         abi,
-        kernel: uname()
-            .map(|name| name.release().to_string_lossy().into_owned())
-            .unwrap_or_default(),
+        kernel: kernel(),
         base_digest: base.digest(),
         profiles_digest: profiles.digest(),
         scope_digest: config.scope.digest(),
@@ -396,6 +394,12 @@ fn tie_to_broker(maker: Pid) -> Result<Pid, StartError> {
             parent: parent.as_raw(),
         })
     }
+}
+
+/// The kernel's release, for reports.
+fn kernel() -> String {
+    let name = uname().map(|name| name.release().to_string_lossy().into_owned());
+    name.unwrap_or_default()
 }
 
 /// Tries, once, what ping would try.

@@ -182,6 +182,27 @@ fn a_token_counts_from_when_it_is_made_until_it_is_revoked() -> Result<()> {
 }
 
 #[test]
+fn a_token_file_of_somebody_else_lets_nobody_in() -> Result<()> {
+    if !harness::skip::is_root() {
+        return Ok(());
+    }
+    let service = Prepared::new()?.start("")?;
+    let admin = service.admin()?;
+    let file = service.place.state().join("tokens.toml");
+    let own = fs::metadata(&file)?.uid();
+    std::os::unix::fs::chown(&file, Some(54_321), None)?;
+    fs::set_permissions(&file, Permissions::from_mode(0o644))?;
+    service.curl(Some(&admin), &[], "/nothing")?.expect(503)?;
+    let log = service.log();
+    ensure!(log.contains("owned by uid 54321"), "{log}");
+    for owner in [0, own] {
+        std::os::unix::fs::chown(&file, Some(owner), None)?;
+        service.curl(Some(&admin), &[], "/nothing")?.expect(404)?;
+    }
+    Ok(())
+}
+
+#[test]
 fn the_token_command_says_what_is_wrong() -> Result<()> {
     let place = Prepared::new()?;
     let cases: [(&[&str], i32, &str); 7] = [

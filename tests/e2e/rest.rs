@@ -323,6 +323,22 @@ fn a_client_that_goes_away_cancels_its_run() -> Result<()> {
 }
 
 #[test]
+fn a_client_that_goes_away_behind_an_unread_byte_cancels_its_run() -> Result<()> {
+    let Some(lab) = Lab::start(&[Host::Tarpit])? else {
+        return Ok(());
+    };
+    let service = Prepared::inside(&lab)?.start("")?;
+    let token = service.token("execute")?;
+    let mut held = slow_call(&lab, &service, &token)?;
+    // The next request's first byte, which nobody reads before this one's answer.
+    std::io::Write::write_all(&mut held, b"G")?;
+    std::thread::sleep(Duration::from_millis(200));
+    ensure!(!lab.tools("/usr/bin/nmap")?.is_empty(), "the run goes on");
+    drop(held);
+    no_tool_runs(&lab, Duration::from_secs(3))
+}
+
+#[test]
 fn told_to_stop_it_lets_runs_finish_and_told_again_ends_them() -> Result<()> {
     let Some(lab) = Lab::start(&[Host::Tarpit])? else {
         return Ok(());

@@ -5,7 +5,7 @@
 //!
 //! Invariants: changed as a whole, by a new file that takes the old one's
 //! place, under a lock, so that a reader sees the one or the other and two
-//! writers lose nothing; a file that others may write is refused.
+//! writers lose nothing; a file that others own, or may write, is refused.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -44,6 +44,17 @@ pub enum TokenFileError {
     /// Others could let themselves in.
     #[error("{}: others may write it; `chmod 600` it", .0.display())]
     Exposed(PathBuf),
+    /// Somebody else could let themselves in.
+    #[error(
+        "{}: owned by uid {owner}, who may change it; `chown` it to root or to the service's account",
+        path.display()
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+    },
     /// It is no list of tokens.
     #[error("{}: {what}", path.display())]
     Malformed {
@@ -89,7 +100,7 @@ impl TokenFile {
     ///
     /// # Errors
     ///
-    /// Where it can't be read or understood, or others may write it.
+    /// Where it can't be read or understood, or others may write it or own it.
     pub fn read(&self) -> Result<Vec<Token>, TokenFileError> {
         let mut options = OpenOptions::new();
         let opened = options
@@ -103,6 +114,10 @@ impl TokenFile {
         let facts = self.step("looked at", file.metadata())?;
         if facts.mode() & OTHERS_WRITE != 0 {
             return Err(TokenFileError::Exposed(self.0.clone()));
+        }
+        let (path, owner) = (self.0.clone(), facts.uid());
+        if owner != 0 && owner != nix::unistd::geteuid().as_raw() {
+            return Err(TokenFileError::Foreign { path, owner });
         }
         let mut text = String::new();
         let read = file.take(FILE_BYTES_MAX).read_to_string(&mut text);

@@ -135,6 +135,7 @@ fn run(config: Option<&Path>, args: TokenArgs) -> Result<(), Exit> {
             TokenFileError::Token(_) => Exit::Usage,
             TokenFileError::Io { .. }
             | TokenFileError::Exposed(_)
+            | TokenFileError::Foreign { .. }
             | TokenFileError::Malformed { .. }
             | TokenFileError::Full
             | TokenFileError::NoSuch(_) => Exit::Failed,

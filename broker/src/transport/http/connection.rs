@@ -7,7 +7,6 @@
 //! up after the same time; what is read ahead is bounded; while the service
 //! drains, the request under way is the last one.
 
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::{self, pin};
@@ -25,7 +24,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
-use super::front::Front;
+use super::front::{Front, is_stream, until};
+use super::socket::Socket;
 use super::stall::Stall;
 use super::tls;
 
@@ -59,22 +59,22 @@ pub(super) struct Shared {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve<T>(shared: Arc<Shared>, stream: T, peer: Peer)
-where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let stream = Stall::new(stream, shared.patience);
+pub(super) async fn serve(shared: Arc<Shared>, socket: Socket, peer: Peer) {
+    let stream = Stall::new(socket.clone(), shared.patience);
     // In boxes, so that a connection holds what it is, not what it could be.
     match shared.tls.clone() {
-        None => Box::pin(requests(&shared, stream, peer)).await,
-        Some(config) => Box::pin(secured(&shared, config, stream, peer)).await,
+        None => Box::pin(requests(&shared, stream, socket, peer)).await,
+        Some(config) => Box::pin(secured(&shared, config, stream, socket, peer)).await,
     }
 }
 
-async fn secured<T>(shared: &Arc<Shared>, config: Arc<ServerConfig>, stream: T, mut peer: Peer)
-where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+async fn secured(
+    shared: &Arc<Shared>,
+    config: Arc<ServerConfig>,
+    stream: Stall<Socket>,
+    socket: Socket,
+    mut peer: Peer,
+) {
     let handshake = TlsAcceptor::from(config).accept(stream);
     let secured = tokio::select! {
         () = shared.drain.cancelled() => return,
@@ -83,21 +83,36 @@ where
     match secured {
         Ok(Ok(stream)) => {
             peer.certificate = tls::fingerprint(stream.get_ref().1);
-            Box::pin(requests(shared, stream, peer)).await;
+            Box::pin(requests(shared, stream, socket, peer)).await;
         }
         Ok(Err(error)) => tracing::debug!(%error, peer = peer.name, "no TLS"),
         Err(_) => tracing::debug!(peer = peer.name, "the TLS handshake took too long"),
     }
 }
 
-async fn requests<T>(shared: &Arc<Shared>, stream: T, peer: Peer)
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the client went away")]
+struct Gone;
+
+async fn requests<T>(shared: &Arc<Shared>, stream: T, socket: Socket, peer: Peer)
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let peer = Arc::new(peer);
     let answer = |request: Request<Incoming>| {
-        let (shared, peer) = (Arc::clone(shared), Arc::clone(&peer));
-        let answer = async move { Ok::<_, Infallible>(shared.front.answer(&peer, request).await) };
+        let (shared, peer, socket) = (Arc::clone(shared), Arc::clone(&peer), socket.clone());
+        let answer = async move {
+            let response = tokio::select! {
+                biased;
+                response = shared.front.answer(&peer, request) => response,
+                () = socket.gone() => return Err(Gone),
+            };
+            if !is_stream(&response) {
+                return Ok(response);
+            }
+            Ok(response.map(|body| until(body, async move { socket.gone().await })))
+        };
         // hyper moves it while it is polled.
         Box::pin(answer)
     };
@@ -132,20 +147,19 @@ async fn linger<T: AsyncRead + AsyncWrite + Unpin>(mut stream: T) {
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::TcpStream;
-
     use super::*;
 
-    fn size<F>(_: impl Fn(Arc<Shared>, TcpStream, Peer) -> F) -> usize {
+    fn size<F>(_: impl Fn(Arc<Shared>, Socket, Peer) -> F) -> usize {
         size_of::<F>()
     }
 
     #[test]
     fn a_connection_does_not_hold_what_it_could_be() {
-        let plain = |shared: Arc<Shared>, stream, peer| async move {
-            requests(&shared, Stall::new(stream, Duration::ZERO), peer).await;
+        let plain = |shared: Arc<Shared>, socket: Socket, peer| async move {
+            let stream = Stall::new(socket.clone(), Duration::ZERO);
+            requests(&shared, stream, socket, peer).await;
         };
-        let (whole, plain) = (size(serve::<TcpStream>), size(plain));
+        let (whole, plain) = (size(serve), size(plain));
         assert!(whole < 512 && plain < 2048, "{whole} and {plain} bytes");
     }
 }

@@ -152,13 +152,18 @@ impl Front {
             return Ok(response);
         };
         // A stream may stay open for days; it ends with the right to it.
-        let withdrawn = Box::pin(self.access.withdrawn(&caller));
-        Ok(response.map(|body| Body::from_stream(body.into_data_stream().take_until(withdrawn))))
+        let withdrawn = self.access.withdrawn(&caller);
+        Ok(response.map(|body| until(body, withdrawn)))
     }
 }
 
+/// A body that ends early when `end` comes.
+pub(super) fn until(body: Body, end: impl Future<Output = ()> + Send + 'static) -> Body {
+    Body::from_stream(body.into_data_stream().take_until(Box::pin(end)))
+}
+
 /// Whether a response goes on for as long as its client wants.
-fn is_stream(response: &Response<Body>) -> bool {
+pub(super) fn is_stream(response: &Response<Body>) -> bool {
     let kind = response.headers().get(header::CONTENT_TYPE);
     kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }

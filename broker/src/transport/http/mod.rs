@@ -18,6 +18,7 @@ mod descriptors;
 mod front;
 mod hosts;
 mod sessions;
+mod socket;
 mod stall;
 
 use std::io;
@@ -39,6 +40,7 @@ use authenticate::Access;
 use bind::Listener;
 use connection::{Peer, Shared};
 use front::Front;
+use socket::Socket;
 
 pub use bodies::BODY_BYTES_MAX;
 
@@ -46,8 +48,12 @@ pub use bodies::BODY_BYTES_MAX;
 const FAREWELL: Duration = Duration::from_secs(6);
 /// How long accepting pauses when this process has no descriptor left.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
-/// Seconds of silence after which the kernel asks whether a client is still there.
+/// Seconds of silence after which the kernel asks whether a client is still there,
+/// between two such questions, and how many remain unanswered until the
+/// connection is broken: two minutes in all.
 const KEEPALIVE_IDLE_SEC: u32 = 60;
+const KEEPALIVE_INTERVAL_SEC: u32 = 15;
+const KEEPALIVE_COUNT: u32 = 4;
 /// Sent to connections beyond the bound.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n\
     retry-after: 1\r\ncontent-length: 0\r\n\r\n";
@@ -153,23 +159,8 @@ async fn accept(
         };
         let shared = Arc::clone(shared);
         connections.spawn(async move {
-            match stream {
-                Stream::Tcp(stream, from) => {
-                    let peer = Peer {
-                        name: from.to_string(),
-                        reached: stream.local_addr().ok().map(|local| local.ip()),
-                        certificate: None,
-                    };
-                    connection::serve(shared, stream, peer).await;
-                }
-                Stream::Unix(stream) => {
-                    let peer = Peer {
-                        name: "unix".to_owned(),
-                        ..Peer::default()
-                    };
-                    connection::serve(shared, stream, peer).await;
-                }
-            }
+            let (socket, peer) = stream.met();
+            connection::serve(shared, socket, peer).await;
             drop(permit);
         });
     }
@@ -183,6 +174,27 @@ enum Stream {
 }
 
 impl Stream {
+    /// The socket, and what is known of the other end.
+    fn met(self) -> (Socket, Peer) {
+        match self {
+            Self::Tcp(stream, from) => {
+                let peer = Peer {
+                    name: from.to_string(),
+                    reached: stream.local_addr().ok().map(|local| local.ip()),
+                    certificate: None,
+                };
+                (stream.into(), peer)
+            }
+            Self::Unix(stream) => {
+                let peer = Peer {
+                    name: "unix".to_owned(),
+                    ..Peer::default()
+                };
+                (stream.into(), peer)
+            }
+        }
+    }
+
     /// Says that there is no room, if that can be said at once.
     fn refuse(self, tls: bool) {
         if tls {
@@ -212,6 +224,8 @@ async fn next(listener: &Listener) -> io::Result<Stream> {
             // A client whose machine is gone must not hold a run for ever.
             setsockopt(&stream, sockopt::KeepAlive, &true)?;
             setsockopt(&stream, sockopt::TcpKeepIdle, &KEEPALIVE_IDLE_SEC)?;
+            setsockopt(&stream, sockopt::TcpKeepInterval, &KEEPALIVE_INTERVAL_SEC)?;
+            setsockopt(&stream, sockopt::TcpKeepCount, &KEEPALIVE_COUNT)?;
             Ok(Stream::Tcp(stream, from))
         }
         Listener::Unix(listener, _) => {
