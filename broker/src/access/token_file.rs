@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::first_token;
 use super::token::{Grant, Token, TokenError};
+use crate::identity;
 
 /// Most tokens of one file.
 pub const TOKENS_MAX: usize = 1000;
@@ -116,7 +117,7 @@ impl TokenFile {
             return Err(TokenFileError::Exposed(self.0.clone()));
         }
         let (path, owner) = (self.0.clone(), facts.uid());
-        if owner != 0 && owner != nix::unistd::geteuid().as_raw() {
+        if !may_own(owner) {
             return Err(TokenFileError::Foreign { path, owner });
         }
         let mut text = String::new();
@@ -254,6 +255,14 @@ impl TokenFile {
             source,
         })
     }
+}
+
+/// Root, this process's user, and before root is given up the account that will be
+/// its user.
+fn may_own(owner: u32) -> bool {
+    let own = nix::unistd::geteuid();
+    let will_be_ours = || identity::account().is_ok_and(|(_, user)| user.uid.as_raw() == owner);
+    owner == 0 || owner == own.as_raw() || (own.is_root() && will_be_ours())
 }
 
 #[cfg(test)]
