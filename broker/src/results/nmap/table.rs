@@ -15,6 +15,8 @@ use std::fmt::Write as _;
 const WIDTHS: [usize; 5] = [48, 12, 13, 20, 100];
 
 const HEADINGS: [&str; 5] = ["HOST", "PORT", "STATE", "SERVICE", "VERSION"];
+/// Of a scan that looked for hosts alone.
+const HEADINGS_OF_HOSTS: [&str; 5] = ["HOST", "PORT", "STATE", "REASON", ""];
 
 /// What ends a rendering that was cut.
 const CUT_NOTE: &str = "\n… cut at the output's bound\n";
@@ -28,10 +30,20 @@ pub fn render(report: &Report, end: RunEnd, bytes_max: usize) -> String {
     for note in notes(report, end) {
         writeln!(text, "{note}").unwrap_or_default();
     }
-    let rows: Vec<Row> = report.hosts.iter().flat_map(host_rows).collect();
+    let only_hosts = report.hosts.iter().all(|host| host.ports.is_empty());
+    let rows = report
+        .hosts
+        .iter()
+        .flat_map(|host| host_rows(host, only_hosts));
+    let rows: Vec<Row> = rows.collect();
     if !rows.is_empty() {
         text.push('\n');
-        columns(&rows, &mut text, bytes_max);
+        let headings = if only_hosts {
+            HEADINGS_OF_HOSTS
+        } else {
+            HEADINGS
+        };
+        columns(headings, &rows, &mut text, bytes_max);
     }
     for host in &report.hosts {
         if text.len() > bytes_max {
@@ -50,9 +62,14 @@ pub fn render(report: &Report, end: RunEnd, bytes_max: usize) -> String {
     bounded(text, bytes_max)
 }
 
-fn host_rows(host: &Host) -> Vec<Row> {
+fn host_rows(host: &Host, only_hosts: bool) -> Vec<Row> {
     if host.ports.is_empty() {
-        let told = host.reason.clone();
+        // Among services it would be taken for one.
+        let told = if only_hosts {
+            host.reason.clone()
+        } else {
+            String::new()
+        };
         return vec![[
             label(host),
             "-".to_owned(),
@@ -84,8 +101,8 @@ fn port_row(host: String, port: &Port) -> Row {
     [host, number, port.state.clone(), service, version.join(" ")]
 }
 
-fn columns(rows: &[Row], text: &mut String, bytes_max: usize) {
-    let headings: Row = HEADINGS.map(str::to_owned);
+fn columns(headings: [&str; 5], rows: &[Row], text: &mut String, bytes_max: usize) {
+    let headings: Row = headings.map(str::to_owned);
     let all = || std::iter::once(&headings).chain(rows);
     let mut widths = [0_usize; 5];
     for row in all() {
