@@ -7,9 +7,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+use harness::executor_process::{ExecutorProcess, Options};
 use harness::http_service::PROMPT;
 use harness::running::run;
-use harness::{HttpService, crowd, processes, wait};
+use harness::{HttpService, crowd, identity, processes, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -18,6 +19,8 @@ use crate::http_load::{Place, RUNS, calls, said};
 
 /// Together they run as many at once as an embedded executor does.
 const TOOLS: [&str; 2] = ["one", "two"];
+/// Runs that fill all of them.
+const ALL: usize = TOOLS.len() * RUNS;
 const MANY: &str = "[server]\nmax_calls = 256\n";
 
 /// Calls that fill all tools, half over REST and half over MCP.
@@ -34,33 +37,70 @@ fn a_killed_executor_ends_every_call_by_name_within_a_second_and_the_next_succee
     let mut service = place.start()?;
     let broker = service.running().pid();
     for _ in 0..2 {
-        let requests = lingering(&service)?;
-        let connections = service.connections(TOOLS.len() * RUNS)?;
-        let answers = thread::spawn(move || crowd::at_once(connections, &requests, PROMPT));
-        let all = TOOLS.len() * RUNS;
-        wait::until_true("the tools", PROMPT, || place.running().len() == all)?;
-        let mut executors = processes::all()?;
-        executors.retain(|process| process.parent == broker);
-        let executor = executors.first().context("an executor")?.pid;
-        kill(Pid::from_raw(i32::try_from(executor)?), Signal::SIGKILL)?;
-        let killed = Instant::now();
-        let answers = answers.join().map_err(|_| anyhow!("the crowd"))??;
-        let took = killed.elapsed();
-        for timed in &answers {
-            let timed = timed.as_ref().context("an answer")?;
-            let error = &said(timed)?["error_type"];
-            ensure!(error == "executor_unavailable", "{timed:?}");
-        }
-        ensure!(
-            took < Duration::from_secs(1),
-            "the last answer took {took:?}"
-        );
-        ensure!(place.running().is_empty(), "a tool outlived its executor");
-        for request in calls(&service, "one", "quiet")? {
-            let next = crowd::at_once(service.connections(1)?, &[request], PROMPT)?;
-            let next = next.into_iter().flatten().next().context("an answer")?;
-            ensure!(said(&next)?["returncode"] == 0, "{next:?}");
-        }
+        let executor = || {
+            let mut executors = processes::all()?;
+            executors.retain(|process| process.parent == broker);
+            Ok(executors.first().context("an executor")?.pid)
+        };
+        every_call_fails_by_name(&place, &service, executor)?;
+        the_next_succeeds(&service)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_killed_executor_of_the_system_ends_every_call_by_name_and_its_successor_takes_the_next()
+-> Result<()> {
+    let Some(place) = Place::new(&TOOLS, MANY)? else {
+        return Ok(());
+    };
+    let options = Options {
+        max_runs: u32::try_from(ALL)?,
+        hold: true,
+        ..Options::net_raw(identity::lent()).profiles(place.hostile.dir())
+    };
+    let mut executor = ExecutorProcess::start(&place.lab, &options)?;
+    let service = place.start_with(executor.socket())?;
+    for _ in 0..2 {
+        every_call_fails_by_name(&place, &service, || Ok(executor.pid()))?;
+        executor.restart(&place.lab)?;
+        the_next_succeeds(&service)?;
+    }
+    Ok(())
+}
+
+/// Kills the executor while it is as busy as it can be.
+fn every_call_fails_by_name(
+    place: &Place,
+    service: &HttpService<'_>,
+    executor: impl FnOnce() -> Result<u32>,
+) -> Result<()> {
+    let requests = lingering(service)?;
+    let connections = service.connections(ALL)?;
+    let answers = thread::spawn(move || crowd::at_once(connections, &requests, PROMPT));
+    wait::until_true("the tools", PROMPT, || place.running().len() == ALL)?;
+    kill(Pid::from_raw(i32::try_from(executor()?)?), Signal::SIGKILL)?;
+    let killed = Instant::now();
+    let answers = answers.join().map_err(|_| anyhow!("the crowd"))??;
+    let took = killed.elapsed();
+    for timed in &answers {
+        let timed = timed.as_ref().context("an answer")?;
+        let error = &said(timed)?["error_type"];
+        ensure!(error == "executor_unavailable", "{timed:?}");
+    }
+    ensure!(
+        took < Duration::from_secs(1),
+        "the last answer took {took:?}"
+    );
+    ensure!(place.running().is_empty(), "a tool outlived its executor");
+    Ok(())
+}
+
+fn the_next_succeeds(service: &HttpService<'_>) -> Result<()> {
+    for request in calls(service, "one", "quiet")? {
+        let next = crowd::at_once(service.connections(1)?, &[request], PROMPT)?;
+        let next = next.into_iter().flatten().next().context("an answer")?;
+        ensure!(said(&next)?["returncode"] == 0, "{next:?}");
     }
     Ok(())
 }

@@ -66,6 +66,17 @@ impl Place {
         place.start(&self.extra)
     }
 
+    /// The service with an executor of the system's.
+    pub(crate) fn start_with(&self, executor: &Path) -> Result<HttpService<'static>> {
+        let place = Prepared::new()?;
+        let mut command = place.mantlet(&self.extra, &["serve"])?;
+        let file = place.dir().join("serve.toml");
+        let embedded = fs::read_to_string(&file)?;
+        let system = format!("mode = \"system\"\nsocket = \"{}\"", executor.display());
+        fs::write(&file, embedded.replace("mode = \"embedded\"", &system))?;
+        place.start_as(&mut command)
+    }
+
     /// `mantlet` with the service's configuration.
     pub(crate) fn mantlet(&self, place: &Prepared<'_>, args: &[&str]) -> Result<()> {
         let ended = harness::running::run(&mut place.mantlet(&self.extra, args)?, PROMPT)?;

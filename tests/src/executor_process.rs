@@ -31,6 +31,10 @@ pub struct ExecutorProcess {
     running: Running,
     socket: PathBuf,
     runs_dir: PathBuf,
+    file: PathBuf,
+    identity: Identity,
+    /// The test's own copy of the socket, where it holds one.
+    held: Option<UnixListener>,
 }
 
 /// How to start one.
@@ -46,6 +50,9 @@ pub struct Options {
     pub peers: Vec<u32>,
     /// More keys of `[security]`, as TOML.
     pub security: String,
+    /// Whether the socket stays open without the executor, as an init system
+    /// that starts it again keeps it.
+    pub hold: bool,
 }
 
 impl Options {
@@ -58,6 +65,7 @@ impl Options {
             max_runs: 4,
             peers: vec![0, NOBODY.uid],
             security: String::new(),
+            hold: false,
         }
     }
 
@@ -139,27 +147,27 @@ impl ExecutorProcess {
         fs::write(&file, text)?;
         let listener = UnixListener::bind(&socket)?;
         fs::set_permissions(&socket, Permissions::from_mode(0o666))?;
-        // The shell moves the socket from standard input to descriptor 3.
-        let shuffle = "exec 3<&0 0</dev/null; exec \"$@\"";
-        let mut command = lab.client().command(options.identity, "sh");
-        command
-            .args(["-c", shuffle, "sh"])
-            .arg(&lab.binaries().executor);
-        command.args(["serve", "--config"]).arg(&file);
-        command
-            .env_clear()
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        // An administrator's mistakes, which no tool may come to see.
-        for name in ["NMAPDIR", "NMAP_PRIVILEGED", "LD_LIBRARY_PATH", "HOME"] {
-            command.env(name, "/nowhere/of-the-executor");
-        }
-        command.stdin(Stdio::from(OwnedFd::from(listener)));
-        let running = Running::start(&mut command)?;
+        let held = options.hold.then(|| listener.try_clone()).transpose()?;
+        let running = launch(lab, options.identity, &file, listener)?;
         Ok(Self {
             running,
             socket,
             runs_dir,
+            file,
+            identity: options.identity,
+            held,
         })
+    }
+
+    /// Starts it again after it died, on the socket that the test holds.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be started, or the socket isn't held.
+    pub fn restart(&mut self, lab: &Lab) -> Result<()> {
+        let held = self.held.as_ref().context("a socket that is held")?;
+        self.running = launch(lab, self.identity, &self.file, held.try_clone()?)?;
+        Ok(())
     }
 
     /// Waits for its end.
@@ -194,4 +202,23 @@ impl ExecutorProcess {
     pub fn log(&self) -> String {
         self.running.stderr_so_far()
     }
+}
+
+fn launch(lab: &Lab, identity: Identity, file: &Path, listener: UnixListener) -> Result<Running> {
+    // The shell moves the socket from standard input to descriptor 3.
+    let shuffle = "exec 3<&0 0</dev/null; exec \"$@\"";
+    let mut command = lab.client().command(identity, "sh");
+    command
+        .args(["-c", shuffle, "sh"])
+        .arg(&lab.binaries().executor);
+    command.args(["serve", "--config"]).arg(file);
+    command
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    // An administrator's mistakes, which no tool may come to see.
+    for name in ["NMAPDIR", "NMAP_PRIVILEGED", "LD_LIBRARY_PATH", "HOME"] {
+        command.env(name, "/nowhere/of-the-executor");
+    }
+    command.stdin(Stdio::from(OwnedFd::from(listener)));
+    Running::start(&mut command)
 }
