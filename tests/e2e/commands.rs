@@ -227,6 +227,16 @@ fn a_bad_configuration_is_refused_by_file_key_and_remedy() -> Result<()> {
             );
         }
     }
+    for (text, named) in [
+        ("[security]\nallowed_network = []\n", "allowed_networks"),
+        ("[security.tools.nmapp]\nallowed_ports = [\"80\"]\n", "nmap"),
+    ] {
+        let file = lab.file("bad.toml", text)?;
+        let ended = run(&mut lab.mantlet_with(&file, &["check", "--json"]), BOUND)?;
+        let told = json_of(&ended.expect_code(2)?)?;
+        let first = told["config_errors"][0].as_str().unwrap_or_default();
+        ensure!(first.contains(named), "{told:#}");
+    }
     let mut command = lab.mantlet(&["check"])?;
     command.env("MCP_MAX_ARGS_LEN", "many");
     let ended = run(&mut command, BOUND)?.expect_code(2)?;

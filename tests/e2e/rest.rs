@@ -249,6 +249,11 @@ fn a_tool_switched_off_is_refused_until_it_is_on_again() -> Result<()> {
     let answer = execute(&service, &admin, "nmap", r#"{"target": "10.66.0.10"}"#)?;
     let answer = answer.expect(403)?.json()?;
     ensure!(answer["error_type"] == "tool_disabled", "{answer:#}");
+    let call = json!({"name": "nmap", "arguments": {"target": "10.66.0.10"}});
+    let request = String::from_utf8(service.mcp(&admin, "tools/call", call)?)?;
+    let request = request.replacen("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1);
+    let answer = service.raw(request.as_bytes())?;
+    ensure!(answer.contains("tool_disabled"), "{answer}");
     let about = service.curl(None, &[], "/")?.expect(200)?.json()?;
     ensure!(
         about["enabled_tools"] == 4 && about["tools"] == 5,
@@ -314,6 +319,8 @@ fn a_client_that_goes_away_cancels_its_run() -> Result<()> {
         .curl(Some(&token), &[], "/runs?state=running")?
         .json()?;
     let path = format!("/runs/{}", text(&runs["runs"][0], "run_id")?);
+    let early = service.curl(Some(&token), &[], &format!("{path}/stdout"))?;
+    early.expect(409)?;
     let ended = service.curl(Some(&token), &["--request", "DELETE"], &path)?;
     let ended = ended.expect(200)?.json()?;
     ensure!(ended["state"] == "cancelled", "{ended:#}");

@@ -18,6 +18,7 @@ use super::{Exit, complain, print, serve};
 use crate::config::example::example;
 use crate::config::{Settings, effective};
 use crate::pipeline::effective::tools;
+use crate::pipeline::reading;
 
 /// Arguments of `mantlet check`.
 #[derive(Debug, Args)]
@@ -52,7 +53,21 @@ pub fn command(config: Option<&Path>, args: &CheckArgs) -> Exit {
         return Exit::Done;
     }
     match check(config, args) {
+        Err(Exit::Usage) if args.json => {
+            let errors = unusable(config);
+            print(&format!("{:#}\n", json!({ "config_errors": errors })));
+            Exit::Usage
+        }
         Ok(exit) | Err(exit) => exit,
+    }
+}
+
+/// What keeps the configuration from being used at all, for programs; people have
+/// been told.
+fn unusable(config: Option<&Path>) -> Vec<String> {
+    match reading::settings(config) {
+        Err(faults) => faults.lines().collect(),
+        Ok(settings) => reading::profiles(&settings).misnamed,
     }
 }
 

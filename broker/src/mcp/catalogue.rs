@@ -20,10 +20,14 @@ use super::{input_schema, output_schema, run_tools};
 
 /// All tools of a server.
 #[derive(Debug)]
-pub(super) struct Catalogue(Vec<Tool>);
+pub(super) struct Catalogue {
+    tools: Vec<Tool>,
+    /// Names of tools that there are and that are not offered.
+    off: Vec<String>,
+}
 
 impl Catalogue {
-    pub(super) fn new(profiles: &[&Profile], scope: &Scope) -> Self {
+    pub(super) fn new(profiles: &[&Profile], off: Vec<String>, scope: &Scope) -> Self {
         let taken = |profile: &&&Profile| {
             let taken = run_tools::is_one(&profile.name);
             if taken {
@@ -39,20 +43,27 @@ impl Catalogue {
             .iter()
             .filter(taken)
             .map(|profile| tool(profile, scope));
-        Self(own.chain(run_tools::list()).collect())
+        let tools = own.chain(run_tools::list()).collect();
+        Self { tools, off }
     }
 
     pub(super) fn list(&self) -> Vec<Tool> {
-        self.0.clone()
+        self.tools.clone()
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Tool> {
-        self.0.iter().find(|tool| tool.name == name)
+        self.tools.iter().find(|tool| tool.name == name)
+    }
+
+    /// Whether there is such a tool, offered or not: the pipeline says why it
+    /// isn't.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.get(name).is_some() || self.off.iter().any(|off| off == name)
     }
 
     /// The answer to a call of a tool that is not listed.
     pub(super) fn unknown(&self, name: &str) -> ErrorData {
-        let names = || self.0.iter().map(|tool| tool.name.as_ref());
+        let names = || self.tools.iter().map(|tool| tool.name.as_ref());
         let asked: String = name.chars().take(64).collect();
         let remedy = match nearest(&asked, names()) {
             Some(meant) => format!("did you mean {meant}?"),

@@ -39,9 +39,9 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    fn new(profiles: &[&Profile], scope: &Scope, generation: u64) -> Self {
+    fn new(profiles: &[&Profile], off: Vec<String>, scope: &Scope, generation: u64) -> Self {
         Self {
-            tools: Catalogue::new(profiles, scope),
+            tools: Catalogue::new(profiles, off, scope),
             prompts: Prompts::new(profiles),
             config: config(profiles, scope),
             generation,
@@ -50,7 +50,11 @@ impl Shown {
 
     fn of(policy: &Policy) -> Self {
         let profiles: Vec<&Profile> = policy.enabled().collect();
-        Self::new(&profiles, &policy.settings().scope, policy.generation())
+        let all = policy.profiles().iter();
+        let off = all.filter(|profile| !policy.offers(profile));
+        let off = off.map(|profile| profile.name.clone()).collect();
+        let (scope, generation) = (&policy.settings().scope, policy.generation());
+        Self::new(&profiles, off, scope, generation)
     }
 
     /// Which lists differ: the tools', the prompts'.
@@ -94,7 +98,7 @@ impl Lists {
     pub(super) fn fixed(profiles: &[&Profile], scope: &Scope) -> Self {
         Self {
             engine: None,
-            shown: RwLock::new(Arc::new(Shown::new(profiles, scope, 0))),
+            shown: RwLock::new(Arc::new(Shown::new(profiles, Vec::new(), scope, 0))),
             told: Mutex::default(),
             ending: CancellationToken::new(),
         }

@@ -148,22 +148,24 @@ impl<E: RunTool> Server<E> {
         let name = request.name.as_ref();
         let shown = self.0.lists.shown();
         let tools = &shown.tools;
-        let tool = tools.get(name).ok_or_else(|| tools.unknown(name))?;
+        if !tools.knows(name) {
+            return Err(tools.unknown(name));
+        }
         let caller = self.0.clients.caller(&context.extensions)?;
         let fields = request.arguments.unwrap_or_default();
         if run_tools::is_one(name) {
-            return Ok(self.ask(tool, fields, &caller, &context).await.into());
+            return Ok(self.ask(name, fields, &caller, &context).await.into());
         }
-        let call = match Call::from_json(&tool.name, &fields) {
+        let call = match Call::from_json(name, &fields) {
             Ok(call) => call,
             Err(error) => {
                 let target = fields.get("target").and_then(|target| target.as_str());
-                let error = error.about(&tool.name, target.unwrap_or_default());
+                let error = error.about(name, target.unwrap_or_default());
                 return Ok(result::undecoded(&error).into());
             }
         };
         let token = context.meta.get_progress_token();
-        let (observer, forwarder) = progress::channel(&tool.name, token, &context.peer);
+        let (observer, forwarder) = progress::channel(name, token, &context.peer);
         let inline = self.0.engine.inline_time();
         // Dropped with this future, as an HTTP transport may do, it ends its run.
         let running = self.0.engine.start(call, &caller, observer);
@@ -188,16 +190,16 @@ impl<E: RunTool> Server<E> {
     /// Asks for runs, with a sign of life where that takes time.
     async fn ask(
         &self,
-        tool: &Tool,
+        tool: &str,
         arguments: JsonObject,
         caller: &Caller,
         context: &RequestContext<RoleServer>,
     ) -> CallToolResult {
         let token = context.meta.get_progress_token();
-        let (_observer, forwarder) = progress::channel(&tool.name, token, &context.peer);
+        let (_observer, forwarder) = progress::channel(tool, token, &context.peer);
         let engine = &self.0.engine;
         let asking = async {
-            let asking = run_tools::call(&tool.name, arguments, engine.runs(), caller);
+            let asking = run_tools::call(tool, arguments, engine.runs(), caller);
             let answer = asking.await;
             forwarder.stop();
             answer

@@ -1,7 +1,7 @@
 //! Events: the life of each run, told to whoever watches.
 //!
 //! What it is: one bounded channel from the pipeline to a bounded number of
-//! subscribers.
+//! subscribers, a part of them for each reader.
 //! What it is not: a record. Who comes late or reads slowly misses events; the
 //! audit log and the run store don't.
 //!
@@ -9,17 +9,29 @@
 //! [`KEPT_MAX`] events; a subscriber that fell behind is told how many it
 //! lost; texts are made harmless by the teller.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::broadcast::{self, error::RecvError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Events kept for subscribers that are behind.
 pub const KEPT_MAX: usize = 256;
 /// Subscribers at once.
 pub const SUBSCRIBERS_MAX: usize = 32;
+/// Subscribers of one reader, who may have an old tab or two.
+pub const OWN_SUBSCRIBERS_MAX: usize = 8;
+
+/// Why there is no place for a subscriber.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Crowded {
+    /// All are taken.
+    #[error("{SUBSCRIBERS_MAX} others read the events already")]
+    ByAll,
+    /// This reader has taken its part.
+    #[error("you read the events {OWN_SUBSCRIBERS_MAX} times already")]
+    ByOneself,
+}
 
 /// Which call an event is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -88,15 +100,18 @@ struct Inner {
     /// The last number, held while sending, so that numbers come in order.
     last: Mutex<u64>,
     sender: broadcast::Sender<Arc<RunNews>>,
-    places: Arc<Semaphore>,
+    places: Places,
 }
+
+/// Who subscribed, once for each time.
+type Places = Arc<Mutex<Vec<String>>>;
 
 impl Default for Events {
     fn default() -> Self {
         Self(Arc::new(Inner {
             last: Mutex::new(0),
             sender: broadcast::Sender::new(KEPT_MAX),
-            places: Arc::new(Semaphore::new(SUBSCRIBERS_MAX)),
+            places: Places::default(),
         }))
     }
 }
@@ -104,7 +119,7 @@ impl Default for Events {
 impl Events {
     /// Tells subscribers, if there are any. Never waits for them.
     pub fn tell(&self, about: &Arc<About>, what: What) {
-        let mut last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = locked(&self.0.last);
         *last = last.saturating_add(1);
         if self.0.sender.receiver_count() == 0 {
             return;
@@ -119,19 +134,31 @@ impl Events {
         drop(self.0.sender.send(Arc::new(news)));
     }
 
-    /// A place among the subscribers; `None` where all [`SUBSCRIBERS_MAX`] are taken.
-    pub fn subscribe(&self) -> Option<Subscription> {
-        let place = Arc::clone(&self.0.places).try_acquire_owned().ok()?;
-        Some(Subscription {
+    /// A place among the subscribers for this reader.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none.
+    pub fn subscribe(&self, reader: &str) -> Result<Subscription, Crowded> {
+        let mut places = locked(&self.0.places);
+        if places.len() >= SUBSCRIBERS_MAX {
+            return Err(Crowded::ByAll);
+        }
+        if places.iter().filter(|taken| *taken == reader).count() >= OWN_SUBSCRIBERS_MAX {
+            return Err(Crowded::ByOneself);
+        }
+        places.push(reader.to_owned());
+        Ok(Subscription {
             receiver: self.0.sender.subscribe(),
-            _place: place,
+            places: Arc::clone(&self.0.places),
+            reader: reader.to_owned(),
         })
     }
 
     /// How many subscribers there are.
     #[cfg(test)]
     fn subscribers(&self) -> usize {
-        SUBSCRIBERS_MAX.saturating_sub(self.0.places.available_permits())
+        locked(&self.0.places).len()
     }
 }
 
@@ -148,7 +175,22 @@ pub enum Received {
 #[derive(Debug)]
 pub struct Subscription {
     receiver: broadcast::Receiver<Arc<RunNews>>,
-    _place: OwnedSemaphorePermit,
+    places: Places,
+    reader: String,
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut places = locked(&self.places);
+        if let Some(at) = places.iter().position(|taken| *taken == self.reader) {
+            places.swap_remove(at);
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What it holds is whole between any two statements.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Subscription {
@@ -179,7 +221,7 @@ mod tests {
     #[tokio::test]
     async fn a_slow_subscriber_is_told_what_it_lost_and_holds_up_nobody() {
         let events = Events::default();
-        let (mut slow, about) = (events.subscribe().unwrap(), about());
+        let (mut slow, about) = (events.subscribe("a").unwrap(), about());
         for _ in 0..KEPT_MAX + 100 {
             events.tell(&about, What::Queued);
         }
@@ -199,12 +241,23 @@ mod tests {
     #[tokio::test]
     async fn subscribers_are_bounded_and_their_places_come_back() {
         let events = Events::default();
-        let all: Vec<_> = (0..SUBSCRIBERS_MAX).map(|_| events.subscribe()).collect();
-        assert!(all.iter().all(Option::is_some));
-        assert!(events.subscribe().is_none());
+        let readers = ["a", "b", "c", "d"];
+        let mut all = Vec::new();
+        for reader in readers {
+            for _ in 0..OWN_SUBSCRIBERS_MAX {
+                all.push(events.subscribe(reader).unwrap());
+            }
+            if reader != "d" {
+                let refused = events.subscribe(reader).unwrap_err();
+                assert_eq!(refused, Crowded::ByOneself, "others keep their places");
+            }
+        }
         assert_eq!(events.subscribers(), SUBSCRIBERS_MAX);
+        assert_eq!(events.subscribe("e").unwrap_err(), Crowded::ByAll);
+        drop(all.swap_remove(0));
+        assert_eq!(events.subscribers(), SUBSCRIBERS_MAX - 1);
+        drop(events.subscribe("a").unwrap());
         drop(all);
-        assert!(events.subscribe().is_some());
         assert_eq!(events.subscribers(), 0);
     }
 

@@ -159,7 +159,7 @@ mod tests {
 
     fn sources(events: &Events, end: &CancellationToken) -> Sources {
         Sources {
-            news: events.subscribe().unwrap(),
+            news: events.subscribe("http:token=a").unwrap(),
             health: Health::start("http", Vec::new(), Duration::from_secs(30), Arc::default()),
             metrics: Metrics::new(&[]),
             end: end.clone(),

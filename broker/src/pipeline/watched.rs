@@ -228,7 +228,7 @@ mod tests {
     #[tokio::test]
     async fn a_run_is_counted_and_told_of_with_harmless_texts() {
         let watch = Watch::new(["nmap"].into_iter());
-        let mut news = watch.events.subscribe().unwrap();
+        let mut news = watch.events.subscribe("a").unwrap();
         let outcome = outcome("10.0.0.1\nforged", None, ran());
         let caller = Caller::local(Surface::Stdio);
         let watched = watch.call(&caller, &outcome, "nmap", Arc::new(Unobserved));

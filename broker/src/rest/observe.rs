@@ -20,8 +20,9 @@ use super::Service;
 use super::problem::Problem;
 use super::schemas::{HealthReport, ProblemBody};
 use crate::access::Role;
+use crate::observe::events::Crowded;
 use crate::observe::feed::{self, Message};
-use crate::observe::{events, metrics};
+use crate::observe::metrics;
 use crate::outcome::{CallError, ErrorType};
 use crate::pipeline::caller::Caller;
 use crate::pipeline::watched;
@@ -81,14 +82,14 @@ pub(super) async fn events(
     Extension(caller): Extension<Caller>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let watch = service.engine.watch();
-    let news = watch.events.subscribe().ok_or_else(full)?;
+    let (sees_all, own) = (caller.grant().role == Role::Admin, watched::shown(&caller));
+    let news = watch.events.subscribe(&own).map_err(crowded)?;
     let sources = feed::Sources {
         news,
         health: service.health.clone(),
         metrics: watch.metrics.clone(),
         end: service.drain.clone(),
     };
-    let (sees_all, own) = (caller.grant().role == Role::Admin, watched::shown(&caller));
     let feed = feed::feed(sources, move |news| sees_all || news.about.caller == own);
     Ok(Sse::new(feed.map(|message| Ok(event(&message)))))
 }
@@ -102,11 +103,12 @@ fn event(message: &Message) -> Event {
     }
 }
 
-fn full() -> Problem {
-    let most = events::SUBSCRIBERS_MAX;
-    let what = format!("{most} others read the events already");
-    let remedy = "wait for one to leave, or ask /health and /metrics";
-    CallError::new(ErrorType::ResourceExhausted, what, remedy).into()
+fn crowded(why: Crowded) -> Problem {
+    let remedy = match why {
+        Crowded::ByAll => "wait for one to leave, or ask /health and /metrics",
+        Crowded::ByOneself => "close one of them",
+    };
+    CallError::new(ErrorType::ResourceExhausted, why.to_string(), remedy).into()
 }
 
 /// Times each request, by its route.

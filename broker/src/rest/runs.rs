@@ -9,6 +9,7 @@
 )]
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::http::header::{self, HeaderName};
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
@@ -19,6 +20,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::Service;
 use super::problem::Problem;
 use super::request::{Asked, Named, invalid};
+use super::schemas::ProblemBody;
+use crate::outcome::{CallError, ErrorType};
 use crate::pipeline::caller::Caller;
 use crate::pipeline::runs::ask::{LIST_MAX, ListQuery, RunPage};
 use crate::store::record::{RunInfo, RunState};
@@ -127,8 +130,12 @@ pub(super) async fn one(
 /// once. `X-Total-Bytes` says how many bytes there are in all.
 #[utoipa::path(get, path = "/runs/{id}/stdout", tag = "runs",
     params(("id" = String, Path, description = "The run's id"), OutputAsked),
-    responses((status = 200, description = "A piece of the output", body = [u8],
-        content_type = "application/octet-stream")))]
+    responses(
+        (status = 200, description = "A piece of the output", body = [u8],
+            content_type = "application/octet-stream"),
+        (status = 409, description = "The run is under way", body = ProblemBody,
+            content_type = "application/problem+json"),
+    ))]
 pub(super) async fn stdout(
     State(service): State<Service>,
     Extension(caller): Extension<Caller>,
@@ -137,7 +144,7 @@ pub(super) async fn stdout(
 ) -> Result<impl IntoResponse, Problem> {
     let runs = service.engine.runs();
     let part = runs.stdout(&caller, &id, asked.offset, PIECE_BYTES_MAX);
-    let part = part.await?;
+    let part = part.await.map_err(too_early)?;
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
         // It is a stranger's text, and no page of ours.
@@ -146,6 +153,14 @@ pub(super) async fn stdout(
         (TOTAL.clone(), part.total.to_string()),
     ];
     Ok((headers, part.bytes))
+}
+
+/// Nothing is wrong with the question, but its time.
+fn too_early(error: CallError) -> Problem {
+    if error.error_type == ErrorType::ValidationError {
+        return Problem::with_status(StatusCode::CONFLICT, error);
+    }
+    error.into()
 }
 
 /// Ends a run, and says what became of it.
