@@ -28,8 +28,10 @@ const AT_ONCE: Duration = Duration::from_millis(500);
 /// The shortest that may be configured.
 const RECOVERY: Duration = Duration::from_secs(30);
 const CLIENTS: usize = 1000;
+/// Threads of the service, whatever waits; each keeps memory for some seconds.
+const THREADS: u64 = 24;
 /// What may stay of a crowd: caches, threads, the store.
-const KEPT_KIB: u64 = 24 * 1024;
+const KEPT_KIB: u64 = 12 * 1024;
 
 /// A service with tools of the test's own, which do as they are told.
 pub(crate) struct Place {
@@ -189,6 +191,8 @@ fn a_thousand_clients_at_once_are_each_answered_and_give_their_memory_back() -> 
         // So many at once, as many that waited, and some that came when one ended.
         ensure!((RUNS..=6 * RUNS).contains(&ran), "{ran} ran");
         ensure!((1..=RUNS).contains(&most), "{most} ran at once");
+        let threads = processes::status_number(pid, "Threads:")?;
+        ensure!(threads <= THREADS, "{threads} threads");
         thread::sleep(Duration::from_millis(500));
         resident.push(processes::resident_kib(pid)?);
         ensure!(place.running().is_empty(), "round {round}");

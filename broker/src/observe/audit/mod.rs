@@ -171,7 +171,12 @@ impl AuditError {
 
 /// The broker's audit log. Cheap to clone.
 #[derive(Clone)]
-pub struct AuditLog(Arc<Mutex<Book>>);
+pub struct AuditLog {
+    book: Arc<Mutex<Book>>,
+    /// Whoever has a record to write waits here, in order, and not on a thread:
+    /// a thousand refusals at once would take five hundred.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
 
 struct Book {
     writer: Writer,
@@ -196,7 +201,10 @@ impl AuditLog {
         let mut writer = Writer::open(path, key, policy)?;
         writer.append(&Entry::of(Kind::Started))?;
         let open = HashSet::new();
-        Ok(Self(Arc::new(Mutex::new(Book { writer, open }))))
+        Ok(Self {
+            book: Arc::new(Mutex::new(Book { writer, open })),
+            turn: Arc::default(),
+        })
     }
 
     /// Records that a run is about to be asked for. It is on disk afterwards.
@@ -270,15 +278,20 @@ impl AuditLog {
             .await
     }
 
-    /// Does blocking work where it holds up no other call.
+    /// Does blocking work where it holds up no other call, in the order in which
+    /// it was asked for; also when whoever asked has gone.
     async fn with(
         &self,
         work: impl FnOnce(&mut Book) -> Result<(), AuditError> + Send + 'static,
     ) -> Result<(), AuditError> {
-        let book = Arc::clone(&self.0);
-        let done = tokio::task::spawn_blocking(move || {
-            let mut book = book.lock().map_err(|_| AuditError::Interrupted)?;
-            work(&mut book)
+        let Self { book, turn } = self.clone();
+        let done = tokio::spawn(async move {
+            let _turn = turn.lock().await;
+            let work = tokio::task::spawn_blocking(move || {
+                let mut book = book.lock().map_err(|_| AuditError::Interrupted)?;
+                work(&mut book)
+            });
+            work.await.map_err(|_| AuditError::Interrupted)?
         });
         done.await.map_err(|_| AuditError::Interrupted)?
     }
