@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::Service;
 use super::problem::Problem;
 use super::request::Named;
-use super::schemas::ProblemBody;
+use super::schemas::{Configuration, ProblemBody};
 use crate::pipeline::caller::Caller;
 use crate::pipeline::reload::Report;
 use crate::pipeline::{admit, effective};
@@ -70,7 +70,7 @@ async fn switch(
 
 /// The configuration in effect: each value, and who set it.
 #[utoipa::path(get, path = "/config", tag = "administration", responses(
-    (status = 200, description = "The configuration; no key holds a secret", body = Value),
+    (status = 200, description = "The configuration; no key holds a secret", body = Configuration),
 ))]
 pub(super) async fn config(State(service): State<Service>) -> Json<Value> {
     Json(effective::configuration(&service.engine.policy()))
@@ -78,7 +78,7 @@ pub(super) async fn config(State(service): State<Service>) -> Json<Value> {
 
 /// Reads configuration and profiles anew.
 #[utoipa::path(post, path = "/reload", tag = "administration", responses(
-    (status = 200, description = "What changed", body = Value),
+    (status = 200, description = "What changed", body = Report),
     (status = 400, description = "What is wrong; nothing was changed", body = ProblemBody,
         content_type = "application/problem+json"),
 ))]

@@ -47,6 +47,11 @@ schema! {
     HealthReport = health()
 }
 
+schema! {
+    /// The body of `/config`.
+    Configuration = configuration()
+}
+
 fn read(schema: Value) -> RefOr<Schema> {
     // A schema that can't be read would be any object; a test sees that none is.
     serde_json::from_value(schema).unwrap_or_else(|_| ObjectBuilder::new().into())
@@ -181,6 +186,34 @@ fn health() -> Value {
     })
 }
 
+fn configuration() -> Value {
+    let value = json!({
+        "type": "object",
+        "required": ["value", "source", "default", "meaning", "reloads"],
+        "properties": {
+            "value": {},
+            "source": { "type": "string", "description": "built-in, PATH:LINE or environment NAME" },
+            "default": { "description": "What it would be if nobody set it" },
+            "variable": { "type": "string", "description": "The variable that sets it" },
+            "meaning": { "type": "string" },
+            "reloads": { "type": "boolean", "description": "Whether a reload takes a change" },
+        },
+    });
+    json!({
+        "type": "object",
+        "required": ["file", "policy", "generation", "values", "tools"],
+        "properties": {
+            "file": { "type": ["string", "null"], "description": "The file that was read" },
+            "policy": { "type": "string", "description": "The digest of scope and profiles, in hex" },
+            "generation": { "type": "integer", "minimum": 0, "description": "The number of the policy since the start" },
+            "values": { "type": "object", "additionalProperties": value,
+                "description": "Each key by its path" },
+            "tools": { "type": "object", "additionalProperties": { "type": "object" },
+                "description": "What holds for each tool by its name, and who says so" },
+        },
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,6 +261,7 @@ mod tests {
             problem(),
             tool_detail(),
             health(),
+            configuration(),
         ] {
             let read: Result<Schema, _> = serde_json::from_value(schema.clone());
             let written = serde_json::to_value(read.unwrap()).unwrap();

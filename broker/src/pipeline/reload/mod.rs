@@ -16,6 +16,7 @@ use std::time::Duration;
 use sandbox_profiles::ProfileSet;
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::caller::Caller;
 use super::policy::Policy;
@@ -29,7 +30,7 @@ use crate::outcome::{CallError, ErrorType};
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
 
 /// What a reload came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Report {
     /// The policy's number since the start.
     pub generation: u64,
@@ -50,7 +51,7 @@ pub struct Report {
 }
 
 /// One key whose value changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Change {
     /// Its path.
     pub key: String,
