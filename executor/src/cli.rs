@@ -1,4 +1,4 @@
-//! The command line, read by hand: two commands and one option.
+//! The command line, read by hand: three commands and their options.
 //!
 //! What it is not: configuration; all of that is in one file.
 //!
@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::config::DEFAULT_PATH;
+use crate::explain::Form;
 
 /// What `--help` says.
 pub(crate) const HELP: &str = "\
@@ -18,14 +19,20 @@ Runs vetted network diagnostic tools in a sandbox, on behalf of the Mantlet brok
 Usage:
   mantlet-executor serve [--config FILE]   serve on the listening Unix socket that is descriptor 3
   mantlet-executor check [--config FILE]   start up as `serve` does, say what it found, and end
+  mantlet-executor explain TOOL [--config FILE] [--json | --bpf] [-- ARGS]
+                                           say what a run of the tool may do: capabilities, paths,
+                                           sockets, system calls with their reasons, limits
   mantlet-executor --help
   mantlet-executor --version
 
 Options:
   --config FILE   the configuration [default: /etc/mantlet/executor.toml]
+  --json          explain: for programs
+  --bpf           explain: the system call filter, as the kernel takes it
+  -- ARGS         explain: this call, target last; without, the widest sandbox of the tool
 
 Exit status: 0 after a drain on SIGTERM or SIGINT, or a check without problems;
-1 when it can't serve; 2 when the command line is not understood.
+1 when it can't serve or the call is refused; 2 when the command line is not understood.
 ";
 
 /// What `--version` says.
@@ -47,6 +54,17 @@ pub(crate) enum Command {
         /// The configuration file.
         config: PathBuf,
     },
+    /// Say what a run may do.
+    Explain {
+        /// The configuration file.
+        config: PathBuf,
+        /// The tool's name.
+        tool: String,
+        /// The call's arguments, if one is meant.
+        arguments: Vec<String>,
+        /// How to say it.
+        form: Form,
+    },
     /// Say what the commands are.
     Help,
     /// Say which release this is.
@@ -57,19 +75,30 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UsageError {
     /// Nothing at all.
-    #[error("a command is needed: serve or check")]
+    #[error("a command is needed: serve, check or explain")]
     NoCommand,
     /// A word that is no command or option.
-    #[error(
-        "{0:?} is not understood; the commands are serve and check, the option is --config FILE"
-    )]
+    #[error("{0:?} is not understood; the commands are serve, check and explain")]
     Unknown(String),
-    /// No value, or an empty one.
+    /// An option without a value, or with an empty one.
     #[error("--config needs a file")]
     NoValue,
     /// Twice.
-    #[error("--config is given twice")]
-    Twice,
+    #[error("{0} is given twice")]
+    Twice(&'static str),
+    /// Nothing to explain.
+    #[error("explain needs the name of a tool")]
+    NoTool,
+}
+
+/// The words after a command.
+#[derive(Debug, Default)]
+struct Words {
+    config: Option<PathBuf>,
+    form: Option<Form>,
+    tool: Option<String>,
+    arguments: Vec<String>,
+    wants_help: bool,
 }
 
 impl Command {
@@ -80,37 +109,78 @@ impl Command {
     /// The first word that is not understood.
     pub(crate) fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Self, UsageError> {
         let command = arguments.next().ok_or(UsageError::NoCommand)?;
-        let unknown = |word: &OsString| UsageError::Unknown(word.to_string_lossy().into_owned());
-        let is_serve = match command.to_str() {
-            Some("serve") => true,
-            Some("check") => false,
-            Some("--help" | "-h" | "help") => return Ok(Self::Help),
-            Some("--version" | "-V") => return Ok(Self::Version),
-            Some(_) | None => return Err(unknown(&command)),
-        };
-        let mut config: Option<PathBuf> = None;
-        while let Some(word) = arguments.next() {
-            let text = word.to_str().ok_or_else(|| unknown(&word))?;
-            let value = match text.split_once('=') {
-                _ if text == "--config" => arguments.next(),
-                Some(("--config", value)) => Some(value.into()),
-                _ if text == "--help" || text == "-h" => return Ok(Self::Help),
-                Some(_) | None => return Err(unknown(&word)),
-            };
-            let value = value
-                .filter(|value| !value.is_empty())
-                .ok_or(UsageError::NoValue)?;
-            if config.replace(value.into()).is_some() {
-                return Err(UsageError::Twice);
-            }
+        let command = text(&command)?;
+        match command {
+            "serve" | "check" | "explain" => {}
+            "--help" | "-h" | "help" => return Ok(Self::Help),
+            "--version" | "-V" => return Ok(Self::Version),
+            _ => return Err(UsageError::Unknown(command.to_owned())),
         }
-        let config = config.unwrap_or_else(|| DEFAULT_PATH.into());
-        Ok(if is_serve {
-            Self::Serve { config }
-        } else {
-            Self::Check { config }
+        let words = Words::read(arguments, command == "explain")?;
+        let config = words.config.unwrap_or_else(|| DEFAULT_PATH.into());
+        Ok(match command {
+            _ if words.wants_help => Self::Help,
+            "serve" => Self::Serve { config },
+            "check" => Self::Check { config },
+            _ => Self::Explain {
+                config,
+                tool: words.tool.ok_or(UsageError::NoTool)?,
+                arguments: words.arguments,
+                form: words.form.unwrap_or(Form::Text),
+            },
         })
     }
+}
+
+impl Words {
+    fn read(
+        mut arguments: impl Iterator<Item = OsString>,
+        explains: bool,
+    ) -> Result<Self, UsageError> {
+        let mut words = Self::default();
+        while let Some(word) = arguments.next() {
+            let word = text(&word)?;
+            match (word, word.split_once('=')) {
+                ("--config", _) => words.configure(arguments.next())?,
+                (_, Some(("--config", value))) => words.configure(Some(value.into()))?,
+                ("--help" | "-h", _) => words.wants_help = true,
+                ("--json", _) if explains => words.write_as(Form::Json)?,
+                ("--bpf", _) if explains => words.write_as(Form::Bpf)?,
+                ("--", _) if explains => {
+                    let rest = arguments
+                        .by_ref()
+                        .map(|word| text(&word).map(str::to_owned));
+                    words.arguments = rest.collect::<Result<_, _>>()?;
+                }
+                _ if explains && words.tool.is_none() && !word.starts_with('-') => {
+                    words.tool = Some(word.to_owned());
+                }
+                _ => return Err(UsageError::Unknown(word.to_owned())),
+            }
+        }
+        Ok(words)
+    }
+
+    fn configure(&mut self, value: Option<OsString>) -> Result<(), UsageError> {
+        let value = value.filter(|value| !value.is_empty());
+        let value = value.ok_or(UsageError::NoValue)?;
+        match self.config.replace(value.into()) {
+            Some(_) => Err(UsageError::Twice("--config")),
+            None => Ok(()),
+        }
+    }
+
+    fn write_as(&mut self, form: Form) -> Result<(), UsageError> {
+        match self.form.replace(form) {
+            Some(_) => Err(UsageError::Twice("--json or --bpf")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn text(word: &OsString) -> Result<&str, UsageError> {
+    let unknown = || UsageError::Unknown(word.to_string_lossy().into_owned());
+    word.to_str().ok_or_else(unknown)
 }
 
 /// Writes to standard output.
@@ -138,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn understands_two_commands() {
+    fn understands_its_commands() {
         let serve = |config: &str| {
             Ok(Command::Serve {
                 config: config.into(),
@@ -170,9 +240,63 @@ mod tests {
     }
 
     #[test]
+    fn explains_a_tool_or_a_call() {
+        let explain = |config: &str, arguments: &[&str], form| {
+            Ok(Command::Explain {
+                config: config.into(),
+                tool: "ping".to_owned(),
+                arguments: arguments.iter().map(ToString::to_string).collect(),
+                form,
+            })
+        };
+        let cases: [(&[&str], _, &str); 4] = [
+            (
+                &["explain", "ping"],
+                explain(DEFAULT_PATH, &[], Form::Text),
+                "a tool",
+            ),
+            (
+                &["explain", "--config=/a", "ping", "--json"],
+                explain("/a", &[], Form::Json),
+                "options on both sides",
+            ),
+            (
+                &["explain", "ping", "--bpf", "--", "--json", "10.0.0.1"],
+                explain(DEFAULT_PATH, &["--json", "10.0.0.1"], Form::Bpf),
+                "the tool's own words",
+            ),
+            (
+                &["explain", "ping", "--", "-h"],
+                explain(DEFAULT_PATH, &["-h"], Form::Text),
+                "likewise",
+            ),
+        ];
+        for (words, expected, why) in cases {
+            assert_eq!(parse(words), expected, "{why}");
+        }
+    }
+
+    #[test]
     fn refuses_what_it_does_not_understand() {
         let unknown = |word: &str| UsageError::Unknown(word.to_owned());
-        let cases: [(&[&str], UsageError, &str); 7] = [
+        let cases: [(&[&str], UsageError, &str); 12] = [
+            (&["explain"], UsageError::NoTool, "what?"),
+            (&["explain", "ping", "dig"], unknown("dig"), "one at a time"),
+            (
+                &["explain", "ping", "--json", "--bpf"],
+                UsageError::Twice("--json or --bpf"),
+                "which?",
+            ),
+            (
+                &["explain", "--why", "ping"],
+                unknown("--why"),
+                "no such option",
+            ),
+            (
+                &["check", "--json"],
+                unknown("--json"),
+                "of another command",
+            ),
             (&[], UsageError::NoCommand, "nothing"),
             (&["run"], unknown("run"), "the broker's command"),
             (&["serve", "-c", "/a"], unknown("-c"), "no short form"),
@@ -181,7 +305,7 @@ mod tests {
             (&["serve", "--config="], UsageError::NoValue, "empty"),
             (
                 &["serve", "--config=/a", "--config=/b"],
-                UsageError::Twice,
+                UsageError::Twice("--config"),
                 "which?",
             ),
         ];

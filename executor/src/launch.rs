@@ -8,13 +8,12 @@
 //! Invariants: the environment is a constant list and what the profile adds; a
 //! receipt exists only for a tool that runs.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::unistd::getpid;
 use protocol::event::{Receipt, RefusalKind, Refused};
 use protocol::limits::{ARGS_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
-use sandbox_profiles::sandbox::Limits;
+use sandbox_profiles::sandbox::{Limits, Sandbox};
 use sha2::{Digest, Sha256};
 
 use crate::refusal::{self, chain, cut};
@@ -143,7 +142,11 @@ pub(crate) fn launch(
     since: Instant,
 ) -> Result<(Running, Receipt), LaunchError> {
     let sandbox = &launch.tool.profile.sandbox;
-    let environment = environment(launch, &scratch.path());
+    let home = scratch.path().to_string_lossy().into_owned();
+    let environment = environment(sandbox, launch.capabilities, &home);
+    let environment = environment
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"));
     pad.argv.fill(launch.argv).ok_or(LaunchError::Strings)?;
     pad.envp.fill(environment).ok_or(LaunchError::Strings)?;
     let limits = ResourceLimits::new(sandbox, launch.limits, launch.timeout);
@@ -162,16 +165,13 @@ pub(crate) fn launch(
         progress: Progress::new(),
     };
     let running = spawn::spawn(&plan, &mut pad.stack, &mut pad.nowhere, streams)?;
-    let seccomp = Sha256::new()
-        .chain_update(executor.base_digest)
-        .chain_update(launch.filter.digest());
     let receipt = Receipt {
         uid: executor.uid.as_raw(),
         gid: executor.gid.as_raw(),
         capabilities: launch.capabilities.names(),
         landlock_abi: launch.rules.abi().number(),
         landlock_digest: launch.rules.digest(),
-        seccomp_digest: seccomp.finalize().into(),
+        seccomp_digest: executor.seccomp_digest(launch.filter),
         rlimits: limits.rows(),
         egress: EGRESS.to_owned(),
         tool_path: cut(&launch.tool.path(), TEXT_BYTES_MAX),
@@ -181,21 +181,25 @@ pub(crate) fn launch(
     Ok((running, receipt))
 }
 
-/// The whole environment, `NAME=value` each.
-fn environment(launch: Launch<'_>, home: &Path) -> Vec<String> {
-    let home = home.to_string_lossy().into_owned();
-    let sandbox = &launch.tool.profile.sandbox;
-    let own = ENVIRONMENT
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"));
-    let homes = ["HOME", "TMPDIR"].map(|name| format!("{name}={home}"));
-    let added = sandbox.env.iter();
-    let raw = sandbox
-        .env_raw
-        .iter()
-        .filter(|_| launch.capabilities != CapabilitySet::EMPTY);
-    let profile = added
-        .chain(raw)
-        .map(|(name, value)| format!("{name}={value}"));
-    own.chain(homes).chain(profile).collect()
+/// The whole environment, by name.
+pub(crate) fn environment(
+    sandbox: &Sandbox,
+    capabilities: CapabilitySet,
+    home: &str,
+) -> Vec<(String, String)> {
+    let is_raw = capabilities != CapabilitySet::EMPTY;
+    let homes = [("HOME", home), ("TMPDIR", home)];
+    let own = ENVIRONMENT.iter().copied().chain(homes);
+    let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let raw = sandbox.env_raw.iter().filter(|_| is_raw);
+    own.chain(sandbox.env.iter().chain(raw).cloned()).collect()
+}
+
+impl Executor {
+    /// SHA-256 over the executor's own filter and a run's: all that a tool's
+    /// calls go through.
+    pub(crate) fn seccomp_digest(&self, filter: &Filter) -> [u8; 32] {
+        let both = Sha256::new().chain_update(self.base_digest);
+        both.chain_update(filter.digest()).finalize().into()
+    }
 }

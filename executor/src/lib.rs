@@ -28,6 +28,7 @@ pub mod bench;
 mod cli;
 mod start;
 mod report;
+mod explain;
 mod probe;
 mod listener;
 mod session;
@@ -45,6 +46,7 @@ mod scratch;
 mod config;
 mod trust;
 mod refusal;
+mod json;
 mod log;
 mod procfs;
 mod sys;
@@ -118,6 +120,12 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     match cli::Command::parse(arguments) {
         Ok(cli::Command::Serve { config }) => start::serve(&config),
         Ok(cli::Command::Check { config }) => start::check(&config),
+        Ok(cli::Command::Explain {
+            config,
+            tool,
+            arguments,
+            form,
+        }) => start::explain(&config, &tool, &arguments, form),
         Ok(cli::Command::Help) => cli::print(cli::HELP),
         Ok(cli::Command::Version) => cli::print(cli::VERSION),
         Err(error) => cli::complain(&error),

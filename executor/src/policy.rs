@@ -51,21 +51,7 @@ pub(crate) fn decide<'a>(executor: &'a Executor, run: &Run) -> Result<Approved<'
     let vetted = vet::vet_argv(&tool.profile, &executor.config.scope, &run.argv)
         .map_err(|error| refusal::not_vetted(&error))?;
     let capabilities = grant(executor, &tool.profile, &vetted)?;
-    let unavailable = |message: &str| {
-        let remedy = "see `mantlet-executor check` on the executor's machine";
-        refusal::new(RefusalKind::ToolUnavailable, message, remedy)
-    };
-    let ready = tool.state.as_ref().map_err(|error| {
-        let mut refused = unavailable(&refusal::chain(error));
-        if !tool.is_installed() {
-            refused.kind = RefusalKind::ToolMissing;
-        }
-        refused
-    })?;
-    ready
-        .program
-        .check_unchanged()
-        .map_err(|error| unavailable(&refusal::chain(&error)))?;
+    let ready = ready(tool)?;
     let confinement = match &ready.raw {
         Some(raw) if capabilities != CapabilitySet::EMPTY => raw,
         None if capabilities != CapabilitySet::EMPTY => {
@@ -84,7 +70,35 @@ pub(crate) fn decide<'a>(executor: &'a Executor, run: &Run) -> Result<Approved<'
     })
 }
 
-fn find<'a>(executor: &'a Executor, name: &str) -> Result<&'a Tool, Refused> {
+/// A tool's program and sandboxes, as long as it is what was prepared.
+///
+/// # Errors
+///
+/// Why it can't run at all.
+pub(crate) fn ready(tool: &Tool) -> Result<&Ready, Refused> {
+    let ready = tool.state.as_ref().map_err(|error| {
+        let mut refused = unavailable(&refusal::chain(error));
+        if !tool.is_installed() {
+            refused.kind = RefusalKind::ToolMissing;
+        }
+        refused
+    })?;
+    let unchanged = ready.program.check_unchanged();
+    unchanged.map_err(|error| unavailable(&refusal::chain(&error)))?;
+    Ok(ready)
+}
+
+fn unavailable(message: &str) -> Refused {
+    let remedy = "see `mantlet-executor check` on the executor's machine";
+    refusal::new(RefusalKind::ToolUnavailable, message, remedy)
+}
+
+/// The tool of that name or alias.
+///
+/// # Errors
+///
+/// The refusal, with the names that there are.
+pub(crate) fn find<'a>(executor: &'a Executor, name: &str) -> Result<&'a Tool, Refused> {
     let is_named = |tool: &&Tool| {
         tool.profile.name == name || tool.profile.aliases.iter().any(|alias| alias == name)
     };
@@ -143,7 +157,7 @@ pub(crate) fn met(executor: &Executor, profile: &Profile, need: Requirement) -> 
 }
 
 /// What the broker asks for, as far as the profile allows it.
-fn bounds(profile: &Profile, run: &Run) -> Bounds {
+pub(crate) fn bounds(profile: &Profile, run: &Run) -> Bounds {
     let asked = Duration::from_millis(u64::from(run.timeout_ms));
     Bounds {
         timeout: asked.min(profile.run.timeout_max),

@@ -34,6 +34,7 @@ use nix::unistd::{Gid, Pid, Uid, getppid};
 use sandbox_profiles::{LoadError, ProfileSet, ScopeError, load};
 
 use crate::config::{Config, ConfigError, Mode};
+use crate::explain::{self, Form};
 use crate::launch::Pad;
 use crate::listener::{Listener, Turn};
 use crate::log::{Level, Log};
@@ -137,6 +138,18 @@ pub(crate) fn serve(config: &Path) -> ExitCode {
 
 /// Starts up as [`serve`] does, and says what was found.
 pub(crate) fn check(config: &Path) -> ExitCode {
+    look(config, report::report)
+}
+
+/// Starts up as [`serve`] does, and says what a run may do.
+pub(crate) fn explain(config: &Path, tool: &str, arguments: &[String], form: Form) -> ExitCode {
+    look(config, |executor| {
+        explain::explain(executor, tool, arguments, form)
+    })
+}
+
+/// Starts up, without serving.
+fn look(config: &Path, say: impl FnOnce(&Executor) -> ExitCode) -> ExitCode {
     let Ok(log) = Log::new() else {
         return ExitCode::FAILURE;
     };
@@ -145,7 +158,7 @@ pub(crate) fn check(config: &Path) -> ExitCode {
         prepare(config, log, &mut pad, None)
     });
     match ready {
-        Ok(executor) => report::report(&executor),
+        Ok(executor) => say(&executor),
         Err(error) => fail(&error),
     }
 }

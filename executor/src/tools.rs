@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
-use sandbox_profiles::sandbox::{PathRow, RawUse, SocketKind};
+use sandbox_profiles::sandbox::{RawUse, SocketKind};
 use sandbox_profiles::{Capability, OwnerRule, Profile};
 
 use crate::sandbox::caps::CapabilitySet;
@@ -273,19 +273,27 @@ fn confinement(
     opened: &mut Opened,
 ) -> Result<Confinement, ToolError> {
     let sandbox = &profile.sandbox;
-    let mut sockets: Vec<&SocketKind> = sandbox.sockets.iter().collect();
-    let mut read: Vec<&PathRow> = sandbox.read.iter().collect();
-    if is_raw {
-        sockets.extend(&sandbox.sockets_raw);
-        read.extend(&sandbox.read_raw);
-    }
-    let paths = Paths {
-        read: &read,
-        write: &sandbox.write,
-        execute: &sandbox.exec,
-    };
+    let (paths, sockets) = (paths(profile, is_raw), sockets(profile, is_raw));
     Ok(Confinement {
         filter: Filter::new(sandbox, &sockets, execution)?,
-        rules: Rules::open(abi, paths, &sockets, sandbox.tcp_bind, opened)?,
+        rules: Rules::open(abi, &paths, &sockets, sandbox.tcp_bind, opened)?,
     })
+}
+
+/// The paths that a profile names, with `CAP_NET_RAW` or without.
+pub(crate) fn paths(profile: &Profile, is_raw: bool) -> Paths<'_> {
+    let sandbox = &profile.sandbox;
+    let raw = sandbox.read_raw.iter().filter(|_| is_raw);
+    Paths {
+        read: sandbox.read.iter().chain(raw).collect(),
+        write: &sandbox.write,
+        execute: &sandbox.exec,
+    }
+}
+
+/// The sockets that a profile names, likewise.
+pub(crate) fn sockets(profile: &Profile, is_raw: bool) -> Vec<&SocketKind> {
+    let sandbox = &profile.sandbox;
+    let raw = sandbox.sockets_raw.iter().filter(|_| is_raw);
+    sandbox.sockets.iter().chain(raw).collect()
 }

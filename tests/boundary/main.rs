@@ -9,6 +9,7 @@ mod confinement;
 mod differential;
 mod endings;
 mod escapes;
+mod explained;
 mod limits;
 mod ownership;
 mod peers;

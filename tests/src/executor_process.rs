@@ -12,14 +12,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
 use crate::identity::{Account, Identity, NOBODY};
 use crate::raw_peer::RawPeer;
-use crate::running::{Ended, Running};
+use crate::running::{self, Ended, Running};
 use crate::{Lab, config, wait};
 
 /// Longest wait for the first greeting.
@@ -168,6 +168,25 @@ impl ExecutorProcess {
         let held = self.held.as_ref().context("a socket that is held")?;
         self.running = launch(lab, self.identity, &self.file, held.try_clone()?)?;
         Ok(())
+    }
+
+    /// Another command of its program, with the same configuration and identity.
+    #[must_use]
+    pub fn command(&self, lab: &Lab, command: &str) -> Command {
+        let program = lab.binaries().executor.display().to_string();
+        let mut asked = lab.client().command(self.identity, &program);
+        asked.arg(command).arg("--config").arg(&self.file);
+        asked.stdin(Stdio::null());
+        asked
+    }
+
+    /// What it says, with these arguments too.
+    ///
+    /// # Errors
+    ///
+    /// When it doesn't end within 20 s.
+    pub fn ask(&self, lab: &Lab, command: &str, arguments: &[&str]) -> Result<Ended> {
+        running::run(self.command(lab, command).args(arguments), READY)
     }
 
     /// Waits for its end.

@@ -199,7 +199,13 @@ fn the_readme_names_every_command_of_mantlet() -> Result<()> {
 fn the_executor_explains_itself() -> Result<()> {
     let binaries = Binaries::find()?;
     let text = help(&binaries.executor, &["--help"])?;
-    for word in ["serve", "check", "--config", "/etc/mantlet/executor.toml"] {
+    for word in [
+        "serve",
+        "check",
+        "explain",
+        "--config",
+        "/etc/mantlet/executor.toml",
+    ] {
         ensure!(text.contains(word), "{word} is missing: {text}");
     }
     let version = help(&binaries.executor, &["--version"])?;

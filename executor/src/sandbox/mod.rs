@@ -126,7 +126,8 @@ pub enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 12] = [
+    /// All, in the order in which a child takes them.
+    pub(crate) const ALL: [Self; 12] = [
         Self::Start,
         Self::Signals,
         Self::Group,
@@ -153,6 +154,28 @@ impl Step {
             .zip(Self::ALL)
             .find_map(|(n, step)| (n == number).then_some(step))
             .unwrap_or(Self::Start)
+    }
+
+    /// What it does.
+    pub(crate) fn meaning(self) -> &'static str {
+        match self {
+            Self::Start => {
+                "a child that shares the memory of its session until it executes the tool"
+            }
+            Self::Signals => "every signal has its default effect; none is blocked or ignored",
+            Self::Group => "a process group of its own, by which the run is killed",
+            Self::ParentDeath => "killed when its session dies",
+            Self::Descriptors => "everything above standard error closes on execution",
+            Self::Directory => "the run's own directory is the current one; umask 077",
+            Self::Limits => "resource limits, soft and hard",
+            Self::NoNewPrivileges => "no execution gives privileges",
+            Self::Capabilities => {
+                "all are dropped but those of the call; the kernel is asked what is left"
+            }
+            Self::Landlock => "files, TCP, signals and abstract sockets",
+            Self::Filter => "system calls; a call that isn't listed is named, and kills the tool",
+            Self::Execute => "the tool's program, by its descriptor",
+        }
     }
 
     /// The step confines the tool, as opposed to setting it up.

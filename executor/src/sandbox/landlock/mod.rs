@@ -12,6 +12,8 @@
 //! can't listen; the ABI is in every receipt, so a kernel that knows fewer
 //! rights shows.
 
+mod words;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -203,14 +205,25 @@ pub(crate) struct Rules {
 }
 
 /// The paths of a profile, by what is allowed below them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Paths<'a> {
     /// May be read.
-    pub(crate) read: &'a [&'a PathRow],
+    pub(crate) read: Vec<&'a PathRow>,
     /// May be read and written.
     pub(crate) write: &'a [PathRow],
     /// May be read and executed.
     pub(crate) execute: &'a [PathRow],
+}
+
+impl<'a> Paths<'a> {
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &'a PathRow> {
+        self.read
+            .iter()
+            .copied()
+            .chain(self.write)
+            .chain(self.execute)
+    }
 }
 
 impl Rules {
@@ -222,7 +235,7 @@ impl Rules {
     /// Names the path that exists and can't be opened.
     pub(crate) fn open(
         abi: Abi,
-        paths: Paths<'_>,
+        paths: &Paths<'_>,
         sockets: &[&SocketKind],
         tcp_bind: bool,
         opened: &mut Opened,

@@ -9,6 +9,8 @@
 //! listed; `socket` is compared by family, type and protocol, because a
 //! protocol left open (MPTCP) walks past Landlock's TCP rules.
 
+mod words;
+
 use std::collections::BTreeMap;
 
 use libc::sock_filter;
@@ -18,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use super::bpf::{Assembler, BpfError, Half, Place, Verdict};
 use super::numbers;
+pub(crate) use words::{reason, verdicts};
 
 /// Why a profile gives no filter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -344,7 +347,7 @@ impl Checker<'_> {
                 program.load_argument(flags, Half::Low, fast_open)
             }
             Check::Clone => {
-                let thread = if self.threads_only() {
+                let thread = if threads_only(self.sandbox) {
                     program.if_any_bit(CLONE_THREAD, allow, announce)
                 } else {
                     allow
@@ -381,12 +384,6 @@ impl Checker<'_> {
                 program.load_argument(0, Half::Low, number)
             }
         }
-    }
-
-    /// A profile that lists clone for its threads gets threads only, unless it
-    /// lists fork beside it.
-    fn threads_only(&self) -> bool {
-        self.sandbox.threads && !self.sandbox.allow.iter().any(|row| row.name == "fork")
     }
 
     fn socket_options(&self, program: &mut Assembler) -> Place {
@@ -443,6 +440,12 @@ impl Checker<'_> {
         }
         program.load_argument(0, Half::Low, next_family)
     }
+}
+
+/// A profile that lists clone for its threads gets threads only, unless it
+/// lists fork beside it.
+fn threads_only(sandbox: &Sandbox) -> bool {
+    sandbox.threads && !sandbox.allow.iter().any(|row| row.name == "fork")
 }
 
 /// Goes to `listed` when the low half of an argument is one of `values`, else

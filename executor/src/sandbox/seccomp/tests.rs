@@ -106,6 +106,42 @@ fn every_call_of_every_profile_gets_its_verdict() {
     }
 }
 
+#[test]
+fn what_is_said_of_each_call_is_what_the_program_does() {
+    for profile in load::built_in().unwrap().iter() {
+        let program = filter(&profile.sandbox);
+        let said = verdicts(&profile.sandbox, false).unwrap();
+        for number in 0..600 {
+            let call = numbers::name(i32::try_from(number).unwrap());
+            let named = said.iter().find(|(name, _)| *name == call);
+            let (_, words) = named.or(said.last()).unwrap();
+            let expected = match words.split(':').next().unwrap() {
+                "allowed" => ALLOW,
+                "named, and kills the tool" => ANNOUNCE,
+                "EPERM" => error(libc::EPERM),
+                "ENOSYS" => error(libc::ENOSYS),
+                "EAFNOSUPPORT" => error(libc::EAFNOSUPPORT),
+                checked => {
+                    assert!(
+                        check_of(&call).is_some() || call == "execveat",
+                        "{call}: {checked}"
+                    );
+                    continue;
+                }
+            };
+            let got = judge(&program, ARCH_X86_64, number, [0; 6]);
+            assert_eq!(got, expected, "{}: {call}: {words}", profile.name);
+        }
+        let reasons = said.iter().filter(|(call, _)| {
+            let allow = profile.sandbox.allow.iter().map(|row| &row.name);
+            let mut listed = allow.chain(profile.sandbox.errno.iter().map(|row| &row.name));
+            !listed.any(|name| name == call) && reason(call).is_none()
+        });
+        let without: Vec<_> = reasons.map(|(call, _)| call.as_str()).collect();
+        assert_eq!(without, ["x32 and negative numbers", "any other"]);
+    }
+}
+
 /// A profile with everything whose arguments are checked.
 fn checked() -> Profile {
     profile(
