@@ -8,7 +8,7 @@ TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 SKIP_LOG := $(TARGET)/skips.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-needs fuzz fuzz-corpus lint fmt doc deny bench clean
+.PHONY: help build demo test test-needs selftest fuzz fuzz-corpus lint fmt doc deny bench clean
 
 help: ## Lists these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ test: test-needs ## Runs all tests; as root also those that need network namespa
 
 test-needs:
 	@tests/needs.sh test
+
+selftest: ## Tries to break out of each tool's sandbox; as root in system mode too
+	$(CARGO) build --locked --quiet --package mantlet-executor
+	@tests/selftest.sh $(TARGET)/debug/mantlet-executor
 
 fuzz: ## Fuzzes vetting, profiles and frames: FUZZ_SECONDS each (60), or FUZZ_RUNS
 	@tests/needs.sh fuzz

@@ -1,4 +1,4 @@
-//! The command line, read by hand: three commands and their options.
+//! The command line, read by hand: commands and their options.
 //!
 //! What it is not: configuration; all of that is in one file.
 //!
@@ -11,6 +11,8 @@ use std::process::ExitCode;
 
 use crate::config::DEFAULT_PATH;
 use crate::explain::Form;
+use crate::selftest::Wish;
+use crate::selftest::table::Layer;
 
 /// What `--help` says.
 pub(crate) const HELP: &str = "\
@@ -22,17 +24,24 @@ Usage:
   mantlet-executor explain TOOL [--config FILE] [--json | --bpf] [-- ARGS]
                                            say what a run of the tool may do: capabilities, paths,
                                            sockets, system calls with their reasons, limits
+  mantlet-executor selftest [--config FILE] [--json] [--tool TOOL] [--without LAYER]
+                                           make escape attempts inside each tool's sandbox, on this
+                                           host, and say which were stopped, and by what
+  mantlet-executor attempt PID NAME...     make escape attempts here and now; what selftest runs
   mantlet-executor --help
   mantlet-executor --version
 
 Options:
   --config FILE   the configuration [default: /etc/mantlet/executor.toml]
-  --json          explain: for programs
+  --json          explain, selftest: for programs
   --bpf           explain: the system call filter, as the kernel takes it
+  --tool TOOL     selftest: the sandboxes of this tool only
+  --without LAYER selftest: leave out landlock, seccomp or capabilities, to see that it is missed
   -- ARGS         explain: this call, target last; without, the widest sandbox of the tool
 
 Exit status: 0 after a drain on SIGTERM or SIGINT, or a check without problems;
-1 when it can't serve or the call is refused; 2 when the command line is not understood.
+1 when it can't serve or the call is refused; 2 when the command line is not understood;
+3 when an attempt of selftest got through, or was stopped by something else.
 ";
 
 /// What `--version` says.
@@ -65,6 +74,20 @@ pub(crate) enum Command {
         /// How to say it.
         form: Form,
     },
+    /// Make escape attempts in each tool's sandbox.
+    SelfTest {
+        /// The configuration file.
+        config: PathBuf,
+        /// What is asked for.
+        wish: Wish,
+    },
+    /// Make escape attempts here; what the self-test runs.
+    Attempt {
+        /// The executor's process id.
+        executor: i32,
+        /// Their names.
+        names: Vec<String>,
+    },
     /// Say what the commands are.
     Help,
     /// Say which release this is.
@@ -75,29 +98,41 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UsageError {
     /// Nothing at all.
-    #[error("a command is needed: serve, check or explain")]
+    #[error("a command is needed: serve, check, explain or selftest")]
     NoCommand,
-    /// A word that is no command or option.
-    #[error("{0:?} is not understood; the commands are serve, check and explain")]
+    /// A word that is no command, or no option of the command.
+    #[error("{0:?} is not understood; the commands are serve, check, explain and selftest")]
     Unknown(String),
     /// An option without a value, or with an empty one.
-    #[error("--config needs a file")]
-    NoValue,
-    /// Twice.
-    #[error("{0} is given twice")]
+    #[error("{0} needs a value")]
+    NoValue(&'static str),
+    /// Twice, or beside another one.
+    #[error("{0} is given twice, or beside one that excludes it")]
     Twice(&'static str),
     /// Nothing to explain.
     #[error("explain needs the name of a tool")]
     NoTool,
+    /// Nobody to signal.
+    #[error("attempt needs the executor's process id, then names of attempts")]
+    NoProcess,
+    /// No such layer.
+    #[error("{0:?} is no layer that can be left out: landlock, seccomp or capabilities")]
+    NoLayer(String),
 }
+
+/// Options with a value, and those without.
+const WITH_VALUE: &[&str] = &["--config", "--tool", "--without"];
+const FLAGS: &[&str] = &["--json", "--bpf"];
 
 /// The words after a command.
 #[derive(Debug, Default)]
 struct Words {
-    config: Option<PathBuf>,
-    form: Option<Form>,
-    tool: Option<String>,
-    arguments: Vec<String>,
+    /// Options as they are named, with their values.
+    options: Vec<(&'static str, OsString)>,
+    /// Words that are no options.
+    plain: Vec<String>,
+    /// Words after `--`.
+    rest: Vec<String>,
     wants_help: bool,
 }
 
@@ -110,24 +145,42 @@ impl Command {
     pub(crate) fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Self, UsageError> {
         let command = arguments.next().ok_or(UsageError::NoCommand)?;
         let command = text(&command)?;
-        match command {
-            "serve" | "check" | "explain" => {}
+        // Options, and how many plain words.
+        let (options, plain): (&[&str], usize) = match command {
+            "serve" | "check" => (&["--config"], 0),
+            "explain" => (&["--config", "--json", "--bpf", "--"], 1),
+            "selftest" => (&["--config", "--json", "--tool", "--without"], 0),
+            "attempt" => (&[], usize::MAX),
             "--help" | "-h" | "help" => return Ok(Self::Help),
             "--version" | "-V" => return Ok(Self::Version),
             _ => return Err(UsageError::Unknown(command.to_owned())),
+        };
+        let mut words = Words::read(arguments, options, plain)?;
+        if words.wants_help {
+            return Ok(Self::Help);
         }
-        let words = Words::read(arguments, command == "explain")?;
-        let config = words.config.unwrap_or_else(|| DEFAULT_PATH.into());
+        let config = words.take("--config");
+        let config = config.map_or_else(|| DEFAULT_PATH.into(), PathBuf::from);
         Ok(match command {
-            _ if words.wants_help => Self::Help,
             "serve" => Self::Serve { config },
             "check" => Self::Check { config },
-            _ => Self::Explain {
+            "explain" => Self::Explain {
                 config,
-                tool: words.tool.ok_or(UsageError::NoTool)?,
-                arguments: words.arguments,
-                form: words.form.unwrap_or(Form::Text),
+                form: words.form()?,
+                tool: words.plain.pop().ok_or(UsageError::NoTool)?,
+                arguments: words.rest,
             },
+            "selftest" => Self::SelfTest {
+                config,
+                wish: words.wish()?,
+            },
+            _ => {
+                let pid = words.plain.first().and_then(|word| word.parse().ok());
+                Self::Attempt {
+                    executor: pid.ok_or(UsageError::NoProcess)?,
+                    names: words.plain.split_off(1),
+                }
+            }
         })
     }
 }
@@ -135,46 +188,86 @@ impl Command {
 impl Words {
     fn read(
         mut arguments: impl Iterator<Item = OsString>,
-        explains: bool,
+        options: &[&str],
+        plain_max: usize,
     ) -> Result<Self, UsageError> {
         let mut words = Self::default();
         while let Some(word) = arguments.next() {
             let word = text(&word)?;
-            match (word, word.split_once('=')) {
-                ("--config", _) => words.configure(arguments.next())?,
-                (_, Some(("--config", value))) => words.configure(Some(value.into()))?,
-                ("--help" | "-h", _) => words.wants_help = true,
-                ("--json", _) if explains => words.write_as(Form::Json)?,
-                ("--bpf", _) if explains => words.write_as(Form::Bpf)?,
-                ("--", _) if explains => {
-                    let rest = arguments
-                        .by_ref()
-                        .map(|word| text(&word).map(str::to_owned));
-                    words.arguments = rest.collect::<Result<_, _>>()?;
-                }
-                _ if explains && words.tool.is_none() && !word.starts_with('-') => {
-                    words.tool = Some(word.to_owned());
-                }
-                _ => return Err(UsageError::Unknown(word.to_owned())),
+            let (name, attached) = match word.split_once('=') {
+                Some((name, value)) if WITH_VALUE.contains(&name) => (name, Some(value.into())),
+                Some(_) | None => (word, None),
+            };
+            let known = |all: &'static [&'static str]| {
+                let taken = all.iter().filter(|option| options.contains(option));
+                taken.copied().find(|option| *option == name)
+            };
+            if let Some(option) = known(WITH_VALUE) {
+                words.give(
+                    option,
+                    attached.or_else(|| arguments.next()).unwrap_or_default(),
+                )?;
+            } else if let Some(flag) = known(FLAGS) {
+                words.give(flag, "yes".into())?;
+            } else if name == "--" && options.contains(&"--") {
+                let rest = arguments.by_ref();
+                let rest = rest.map(|word| text(&word).map(str::to_owned));
+                words.rest = rest.collect::<Result<_, _>>()?;
+            } else if matches!(name, "--help" | "-h") {
+                words.wants_help = true;
+            } else if !name.starts_with('-') && words.plain.len() < plain_max {
+                words.plain.push(name.to_owned());
+            } else {
+                return Err(UsageError::Unknown(word.to_owned()));
             }
         }
         Ok(words)
     }
 
-    fn configure(&mut self, value: Option<OsString>) -> Result<(), UsageError> {
-        let value = value.filter(|value| !value.is_empty());
-        let value = value.ok_or(UsageError::NoValue)?;
-        match self.config.replace(value.into()) {
-            Some(_) => Err(UsageError::Twice("--config")),
-            None => Ok(()),
+    fn give(&mut self, option: &'static str, value: OsString) -> Result<(), UsageError> {
+        if value.is_empty() {
+            return Err(UsageError::NoValue(option));
+        }
+        if self.options.iter().any(|(known, _)| *known == option) {
+            return Err(UsageError::Twice(option));
+        }
+        self.options.push((option, value));
+        Ok(())
+    }
+
+    fn take(&mut self, option: &str) -> Option<OsString> {
+        let at = self
+            .options
+            .iter()
+            .position(|(known, _)| *known == option)?;
+        Some(self.options.swap_remove(at).1)
+    }
+
+    fn form(&mut self) -> Result<Form, UsageError> {
+        match (self.take("--json"), self.take("--bpf")) {
+            (None, None) => Ok(Form::Text),
+            (Some(_), None) => Ok(Form::Json),
+            (None, Some(_)) => Ok(Form::Bpf),
+            (Some(_), Some(_)) => Err(UsageError::Twice("--bpf")),
         }
     }
 
-    fn write_as(&mut self, form: Form) -> Result<(), UsageError> {
-        match self.form.replace(form) {
-            Some(_) => Err(UsageError::Twice("--json or --bpf")),
-            None => Ok(()),
-        }
+    fn wish(&mut self) -> Result<Wish, UsageError> {
+        let tool = self.take("--tool");
+        let layer = self.take("--without");
+        let layer = layer.map(|layer| {
+            let name = text(&layer)?;
+            let mut layers = Layer::REMOVABLE.into_iter();
+            let found = layers.find(|layer| layer.as_str() == name);
+            found.ok_or_else(|| UsageError::NoLayer(name.to_owned()))
+        });
+        Ok(Wish {
+            tool: tool
+                .map(|tool| text(&tool).map(str::to_owned))
+                .transpose()?,
+            json: self.take("--json").is_some(),
+            without: layer.transpose()?,
+        })
     }
 }
 
@@ -284,7 +377,7 @@ mod tests {
             (&["explain", "ping", "dig"], unknown("dig"), "one at a time"),
             (
                 &["explain", "ping", "--json", "--bpf"],
-                UsageError::Twice("--json or --bpf"),
+                UsageError::Twice("--bpf"),
                 "which?",
             ),
             (
@@ -301,8 +394,16 @@ mod tests {
             (&["run"], unknown("run"), "the broker's command"),
             (&["serve", "-c", "/a"], unknown("-c"), "no short form"),
             (&["serve", "/a"], unknown("/a"), "no positional"),
-            (&["serve", "--config"], UsageError::NoValue, "no value"),
-            (&["serve", "--config="], UsageError::NoValue, "empty"),
+            (
+                &["serve", "--config"],
+                UsageError::NoValue("--config"),
+                "no value",
+            ),
+            (
+                &["serve", "--config="],
+                UsageError::NoValue("--config"),
+                "empty",
+            ),
             (
                 &["serve", "--config=/a", "--config=/b"],
                 UsageError::Twice("--config"),

@@ -19,12 +19,13 @@ use sandbox_profiles::{Profile, vet};
 use crate::json::Json;
 use crate::launch::environment;
 use crate::policy::{self, Approved};
+use crate::refusal::{self, hex};
 use crate::sandbox::Step;
 use crate::sandbox::caps::CapabilitySet;
 use crate::sandbox::rlimits::ResourceLimits;
 use crate::sandbox::seccomp;
 use crate::tools::{self, Tool};
-use crate::{EGRESS, Executor, refusal};
+use crate::{EGRESS, Executor};
 
 /// How it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -243,12 +244,6 @@ fn run(executor: &Executor, approved: &Approved<'_>) -> Vec<Vec<String>> {
         ("landlock_digest", hex(&rules.digest())),
         ("seccomp_digest", hex(&executor.seccomp_digest(filter))),
     ])
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn order() -> Vec<Vec<String>> {

@@ -12,6 +12,10 @@ use std::fmt;
 /// A value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Json {
+    /// `true` or `false`.
+    Flag(bool),
+    /// A whole number.
+    Number(u64),
     /// A text.
     Text(String),
     /// An array.
@@ -20,9 +24,28 @@ pub(crate) enum Json {
     Object(Vec<(String, Json)>),
 }
 
+impl Json {
+    /// A text.
+    pub(crate) fn text(text: impl Into<String>) -> Self {
+        Self::Text(text.into())
+    }
+
+    /// A number of things.
+    pub(crate) fn count(count: usize) -> Self {
+        Self::Number(u64::try_from(count).unwrap_or(u64::MAX))
+    }
+
+    /// An object.
+    pub(crate) fn object<const N: usize>(members: [(&str, Self); N]) -> Self {
+        Self::Object(members.map(|(name, value)| (name.to_owned(), value)).into())
+    }
+}
+
 impl fmt::Display for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Flag(flag) => write!(f, "{flag}"),
+            Self::Number(number) => write!(f, "{number}"),
             Self::Text(text) => quoted(f, text),
             Self::List(items) => {
                 let mut between = "";
@@ -79,14 +102,14 @@ mod tests {
             ("😀", r#""\ud83d\ude00""#, "a pair"),
         ];
         for (text, expected, why) in cases {
-            assert_eq!(Json::Text(text.into()).to_string(), expected, "{why}");
+            assert_eq!(Json::text(text).to_string(), expected, "{why}");
         }
     }
 
     #[test]
     fn values_nest_and_keep_their_order() {
-        let list = Json::List(vec![Json::Text("x".into()), Json::Object(Vec::new())]);
-        let value = Json::Object(vec![("b".into(), list), ("a".into(), Json::List(vec![]))]);
-        assert_eq!(value.to_string(), r#"{"b":["x",{}],"a":[]}"#);
+        let list = Json::List(vec![Json::Flag(true), Json::count(3), Json::object([])]);
+        let value = Json::object([("b", list), ("a", Json::List(vec![]))]);
+        assert_eq!(value.to_string(), r#"{"b":[true,3,{}],"a":[]}"#);
     }
 }

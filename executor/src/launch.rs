@@ -26,7 +26,7 @@ use crate::sandbox::{Plan, Progress};
 use crate::scratch::{Scratch, ScratchError};
 use crate::spawn::{self, Running, SpawnError};
 use crate::sys::{Stack, StringTable};
-use crate::tools::{Ready, Tool};
+use crate::tools::{Program, Tool};
 use crate::{EGRESS, Executor};
 
 /// Most variables of a tool's environment.
@@ -73,8 +73,8 @@ impl Pad {
 pub(crate) struct Launch<'a> {
     /// The tool.
     pub(crate) tool: &'a Tool,
-    /// Its program.
-    pub(crate) ready: &'a Ready,
+    /// What is executed.
+    pub(crate) program: &'a Program,
     /// The system call filter.
     pub(crate) filter: &'a Filter,
     /// The Landlock rules.
@@ -157,9 +157,9 @@ pub(crate) fn launch(
         capabilities: launch.capabilities,
         ruleset: launch
             .rules
-            .ruleset(launch.ready.program.as_rule(), scratch.descriptor())?,
+            .ruleset(launch.program.as_rule(), scratch.descriptor())?,
         filter: launch.filter.program(),
-        program: launch.ready.program.descriptor(),
+        program: launch.program.descriptor(),
         argv: &pad.argv,
         envp: &pad.envp,
         progress: Progress::new(),

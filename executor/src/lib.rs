@@ -29,7 +29,9 @@ mod cli;
 mod start;
 mod report;
 mod explain;
+mod selftest;
 mod probe;
+mod trial;
 mod listener;
 mod session;
 mod inventory;
@@ -126,6 +128,10 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             arguments,
             form,
         }) => start::explain(&config, &tool, &arguments, form),
+        Ok(cli::Command::SelfTest { config, wish }) => start::selftest(&config, &wish),
+        Ok(cli::Command::Attempt { executor, names }) => {
+            selftest::attempts::make(Pid::from_raw(executor), &names)
+        }
         Ok(cli::Command::Help) => cli::print(cli::HELP),
         Ok(cli::Command::Version) => cli::print(cli::VERSION),
         Err(error) => cli::complain(&error),

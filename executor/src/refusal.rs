@@ -53,6 +53,12 @@ pub(crate) fn not_vetted(refusal: &Refusal) -> Refused {
     }
 }
 
+/// A digest as text.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digits = |text: String, byte: &u8| text + &format!("{byte:02x}");
+    bytes.iter().fold(String::new(), digits)
+}
+
 /// An error with its causes, in one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

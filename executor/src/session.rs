@@ -271,7 +271,7 @@ impl<'a> Session<'a> {
             .map_err(|error| unavailable(error.into()))?;
         let plan = Launch {
             tool,
-            ready,
+            program: &ready.program,
             filter: &confinement.filter,
             rules: &confinement.rules,
             capabilities,

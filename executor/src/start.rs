@@ -44,6 +44,7 @@ use crate::sandbox::identity::{self, Account, IdentityError};
 use crate::sandbox::landlock::{Abi, LandlockError, Opened};
 use crate::sandbox::rlimits;
 use crate::scratch::{Parent, ScratchError};
+use crate::selftest::{self, SelfTestError, Wish};
 use crate::sys::Disposition;
 use crate::tools::{Circumstances, Tool};
 use crate::{Executor, IcmpSockets, PARENT_DIED, inventory, probe, refusal, report, session, sys};
@@ -116,6 +117,9 @@ pub(crate) enum StartError {
     /// The versions could not be asked for.
     #[error("tools could not be asked for their versions")]
     Probe(#[source] io::Error),
+    /// The self-test.
+    #[error(transparent)]
+    SelfTest(#[from] SelfTestError),
     /// The loop.
     #[error("the listener failed")]
     Listener(#[source] io::Error),
@@ -146,6 +150,22 @@ pub(crate) fn explain(config: &Path, tool: &str, arguments: &[String], form: For
     look(config, |executor| {
         explain::explain(executor, tool, arguments, form)
     })
+}
+
+/// Starts up as [`serve`] does, and makes escape attempts in each tool's sandbox.
+pub(crate) fn selftest(config: &Path, wish: &Wish) -> ExitCode {
+    let Ok(log) = Log::new() else {
+        return ExitCode::FAILURE;
+    };
+    let tried = signals().and_then(|_| {
+        let mut pad = Pad::new().map_err(|error| StartError::Descriptor("/dev/null", error))?;
+        let (mut executor, base) = settle(config, log, &pad, None)?;
+        let controls = selftest::controls(&executor)?;
+        confine(&mut executor, &base, &mut pad)?;
+        let found = selftest::attempts(&executor, &mut pad, wish, controls)?;
+        Ok(selftest::report(&executor, &found, wish))
+    });
+    tried.unwrap_or_else(|error| fail(&error))
 }
 
 /// Starts up, without serving.
@@ -182,6 +202,7 @@ fn serve_on(
     let signals = signals()?;
     let mut pad = Pad::new().map_err(|error| StartError::Descriptor("/dev/null", error))?;
     let executor = prepare(config, log, &mut pad, Some(maker))?;
+    selftest::quick(&executor, &mut pad)?;
     let usable = executor
         .tools
         .iter()
@@ -272,6 +293,18 @@ fn prepare(
     pad: &mut Pad,
     maker: Option<Pid>,
 ) -> Result<Executor, StartError> {
+    let (mut executor, base) = settle(path, log, pad, maker)?;
+    confine(&mut executor, &base, pad)?;
+    Ok(executor)
+}
+
+/// Everything that is read and given up, before the executor confines itself.
+fn settle(
+    path: &Path,
+    log: Log,
+    pad: &Pad,
+    maker: Option<Pid>,
+) -> Result<(Executor, Base), StartError> {
     let started_by = Uid::current();
     if started_by != Uid::effective() || Gid::current() != Gid::effective() {
         return Err(StartError::SetUserId);
@@ -300,7 +333,7 @@ fn prepare(
         .collect();
     let base = Base::new(&profiles)?;
     let is_embedded = config.mode == Mode::Embedded;
-    let mut executor = Executor {
+    let executor = Executor {
         log,
         uid,
         gid,
@@ -320,11 +353,16 @@ fn prepare(
         scratch,
         config,
     };
+    Ok((executor, base))
+}
+
+/// Confines the executor, and asks each tool for its version under its sandbox.
+fn confine(executor: &mut Executor, base: &Base, pad: &mut Pad) -> Result<(), StartError> {
     base.install()?;
-    sweep(&executor);
-    probe::versions(&mut executor, pad).map_err(StartError::Probe)?;
+    sweep(executor);
+    probe::versions(executor, pad).map_err(StartError::Probe)?;
     for tool in &executor.tools {
-        let problem = inventory::problem(&executor, tool);
+        let problem = inventory::problem(executor, tool);
         if !problem.is_empty() {
             executor.log.event(
                 Level::Warn,
@@ -333,7 +371,7 @@ fn prepare(
             );
         }
     }
-    Ok(executor)
+    Ok(())
 }
 
 fn profiles(config: &Config, log: &Log) -> Result<ProfileSet, StartError> {

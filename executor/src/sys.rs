@@ -21,7 +21,7 @@
     reason = "the audit point: every unsafe operation is in this file"
 )]
 
-use std::ffi::{CString, c_char, c_int, c_ulong, c_void};
+use std::ffi::{CString, c_char, c_int, c_long, c_ulong, c_void};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
@@ -546,6 +546,41 @@ pub(crate) fn refuses_a_harmless_call() -> bool {
     // SAFETY: personality(2) takes an integer; this one changes nothing.
     let rc = unsafe { libc::personality(TELL) };
     rc == -1 && Errno::last() == Errno::ENOSYS
+}
+
+/// Makes a system call that is given numbers only, for the self-test.
+///
+/// # Errors
+///
+/// Whatever the kernel, or a filter, says.
+pub(crate) fn call_by_numbers(number: u32, arguments: [i32; 6]) -> Result<i64, Errno> {
+    let [first, second, third, fourth, fifth, sixth] = arguments.map(c_long::from);
+    let number = c_long::from(number);
+    // SAFETY: arguments are 32 bits wide, and this program, position-independent,
+    // has nothing mapped below 4 GiB or at the top of the address space, so the
+    // kernel can neither read nor write memory of ours through one that it takes
+    // for an address. The calls are those of the table of attempts
+    // (selftest/table.rs); none of them unmaps or changes what is mapped, and a
+    // child that one makes leaves at once (selftest/attempts.rs).
+    let rc = unsafe { libc::syscall(number, first, second, third, fourth, fifth, sixth) };
+    Errno::result(rc)
+}
+
+/// Asks for the process id as a 32-bit program does, for the self-test: number 20
+/// by interrupt 0x80.
+pub(crate) fn pid_by_interrupt() -> i32 {
+    let pid: i32;
+    // SAFETY: the call takes no argument and touches no memory; the kernel
+    // returns in eax, and clears r8 to r11 on the way.
+    unsafe {
+        std::arch::asm!(
+            "int 0x80",
+            inlateout("eax") 20_i32 => pid,
+            out("r8") _, out("r9") _, out("r10") _, out("r11") _,
+            options(nostack),
+        );
+    }
+    pid
 }
 
 /// The number of a system call that a filter announced.

@@ -113,6 +113,28 @@ impl Program {
         })
     }
 
+    /// This very program, for the self-test. Whom it comes from is not asked:
+    /// it is running already.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be opened.
+    pub(crate) fn of_this_process() -> Result<Self, ToolError> {
+        let own = Path::new("/proc/self/exe");
+        let failed = |source| ToolError::Open {
+            path: own.to_owned(),
+            source,
+        };
+        let opened = open(own, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).map_err(failed)?;
+        let unseen = |error: io::Error| failed(Errno::from_raw(error.raw_os_error().unwrap_or(0)));
+        let opened = fs::File::from(opened);
+        Ok(Self {
+            path: fs::read_link(own).map_err(unseen)?,
+            identity: identity(&opened.metadata().map_err(unseen)?),
+            opened: opened.into(),
+        })
+    }
+
     /// For execution.
     pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
         self.opened.as_fd()
@@ -180,7 +202,7 @@ pub(crate) struct Circumstances<'a> {
 
 impl Circumstances<'_> {
     /// The execution of a program with that table.
-    fn execution(&self, program: &Program) -> Execution {
+    pub(crate) fn execution(&self, program: &Program) -> Execution {
         Execution {
             descriptor: u32::try_from(program.opened.as_raw_fd()).unwrap_or(u32::MAX),
             argv: self.argv.address(),

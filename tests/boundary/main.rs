@@ -15,3 +15,4 @@ mod ownership;
 mod peers;
 mod replaced_broker;
 mod scripts;
+mod selftest;

@@ -203,6 +203,8 @@ fn the_executor_explains_itself() -> Result<()> {
         "serve",
         "check",
         "explain",
+        "selftest",
+        "--without",
         "--config",
         "/etc/mantlet/executor.toml",
     ] {

@@ -165,6 +165,9 @@ fn the_broker_starts_its_executor_and_nothing_else() -> Result<()> {
     complain(&found, "the broker starts a process outside embedded.rs")
 }
 
+/// Where the self-test tries what a sandbox must stop, in a process of its own.
+const ATTEMPTS: &str = "executor/src/selftest/attempts.rs";
+
 #[test]
 fn the_executor_reads_no_environment_and_has_no_threads_or_names() -> Result<()> {
     let barred = [
@@ -190,7 +193,9 @@ fn the_executor_reads_no_environment_and_has_no_threads_or_names() -> Result<()>
             continue;
         }
         for line in code_lines(&source.text) {
-            if let Some(word) = barred.iter().find(|word| line.contains(*word)) {
+            let made_to_fail = source.path == ATTEMPTS && line.contains("Tcp");
+            let barred = barred.iter().find(|word| line.contains(*word));
+            if let Some(word) = barred.filter(|_| !made_to_fail) {
                 found.push(format!("{}: {word}: {}", source.path, line.trim()));
             }
         }

@@ -196,6 +196,12 @@ impl Assembler {
         self.load_argument(index, Half::Low, low_test)
     }
 
+    /// What was written, without a tree before it.
+    pub(crate) fn plain(mut self) -> Vec<sock_filter> {
+        self.reversed.reverse();
+        self.reversed
+    }
+
     /// The tree over leaves, balanced.
     fn tree(&mut self, leaves: &[Leaf]) -> Option<Place> {
         let (first, rest) = leaves.split_first()?;
