@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
+use axum::serve::ListenerExt as _;
 use rmcp::ServerHandler;
 use rmcp::model::{ServerCapabilities, ServerConfig};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
@@ -47,6 +48,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route_service("/mcp", service);
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     writeln!(stdout().lock(), "http://{}", listener.local_addr()?)?;
+    // Or each answer of a session waits 44 ms for the peer's acknowledgement.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::warn!(%error, "packets may be delayed");
+        }
+    });
     axum::serve(listener, router).await?;
     Ok(())
 }

@@ -282,3 +282,26 @@ fn the_man_pages_name_every_command_and_option() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn the_threats_name_files_and_tests_that_exist() -> Result<()> {
+    let text = read("docs/THREATS.md")?;
+    let rust = sources(&["rs"])?;
+    let is_named = |name: &str| {
+        rust.iter()
+            .any(|file| file.text.contains(&format!("fn {name}(")))
+    };
+    let words = text.split('`').skip(1).step_by(2);
+    let (mut files, mut tests) = (0, 0);
+    for word in words {
+        if word.ends_with(".rs") {
+            ensure!(root()?.join(word).is_file(), "{word}");
+            files += 1;
+        } else if word.matches('_').count() > 2 {
+            ensure!(is_named(word), "there is no test {word}");
+            tests += 1;
+        }
+    }
+    ensure!(files > 20 && tests > 30, "{files} files, {tests} tests");
+    Ok(())
+}

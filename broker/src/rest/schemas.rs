@@ -187,13 +187,14 @@ fn health() -> Value {
 }
 
 fn configuration() -> Value {
+    let types = ["boolean", "integer", "string", "array"];
     let value = json!({
         "type": "object",
         "required": ["value", "source", "default", "meaning", "reloads"],
         "properties": {
-            "value": {},
+            "value": { "type": types },
             "source": { "type": "string", "description": "built-in, PATH:LINE or environment NAME" },
-            "default": { "description": "What it would be if nobody set it" },
+            "default": { "type": types, "description": "What it would be if nobody set it" },
             "variable": { "type": "string", "description": "The variable that sets it" },
             "meaning": { "type": "string" },
             "reloads": { "type": "boolean", "description": "Whether a reload takes a change" },
