@@ -76,6 +76,15 @@ pub(crate) fn merge(
     Ok(into)
 }
 
+/// The fields of a call that are no parameters.
+const FIELDS: &[&str] = &[
+    "target",
+    "template",
+    "extra_args",
+    "timeout_sec",
+    "correlation_id",
+];
+
 fn unknown(profile: &Profile, name: &str) -> Refusal {
     let names = || {
         profile
@@ -83,7 +92,8 @@ fn unknown(profile: &Profile, name: &str) -> Refusal {
             .iter()
             .map(|parameter| parameter.name.as_str())
     };
-    let remedy = match nearest(name, names()) {
+    // A field that every call has may have been meant, too.
+    let remedy = match nearest(name, names().chain(FIELDS.iter().copied())) {
         Some(meant) => format!("did you mean {meant}?"),
         None => format!(
             "known parameters: {}",

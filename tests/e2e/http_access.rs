@@ -4,12 +4,15 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use harness::http_service::{PROMPT, Prepared};
 use harness::running::run;
+use harness::{crowd, wait};
+use serde_json::{Value, json};
 
 /// Methods and paths: all routes, and what is none.
 const ROUTES: [(&str, &str); 27] = [
@@ -116,8 +119,8 @@ fn each_route_asks_for_its_role() -> Result<()> {
         ("POST", "/tools/nmap/disable", 1),
         ("POST", "/reload", 1),
         ("GET", "/config", 1),
-        ("POST", "/nothing", 1),
-        ("PUT", "/tools/nmap", 1),
+        ("POST", "/nothing", 3),
+        ("PUT", "/tools/nmap", 3),
     ];
     for (method, path, roles) in cases {
         for (rank, token) in [&admin, &execute, &read].into_iter().enumerate() {
@@ -134,6 +137,75 @@ fn each_route_asks_for_its_role() -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn what_is_refused_is_recorded_counted_and_told_on_either_surface() -> Result<()> {
+    let place = Prepared::new()?;
+    let log = place.dir().join("tmp/audit.jsonl");
+    let service = place.start(&format!("[audit]\nfile = \"{}\"\n", log.display()))?;
+    let (read, execute) = (service.token("read")?, service.token("execute")?);
+    let allowed = json!({"target": "10.66.0.10"});
+    let faulty = json!({"target": "10.66.0.10", "timeout_sec": 0});
+    for (token, arguments, kind, status) in [
+        (&read, &allowed, "permission_denied", 403),
+        (&execute, &faulty, "validation_error", 400),
+        (&execute, &json!({}), "validation_error", 400),
+    ] {
+        let before = refusals(&log)?.len();
+        let rest = service.execution(token, "nmap", arguments)?;
+        let call = json!({"name": "nmap", "arguments": arguments});
+        let mcp = service.mcp(token, "tools/call", call)?;
+        for request in [rest, mcp] {
+            let answers = crowd::at_once(service.connections(1)?, &[request], PROMPT)?;
+            let timed = answers.into_iter().flatten().next().context("an answer")?;
+            let json = timed.answer.json()?;
+            let told = match timed.answer.status {
+                200 => &json["result"]["structuredContent"]["error_type"],
+                other => {
+                    ensure!(other == status, "{timed:?}");
+                    &json["error_type"]
+                }
+            };
+            ensure!(told == kind, "{timed:?}");
+        }
+        let records = refusals(&log)?;
+        let new = records.get(before..).context("records")?;
+        ensure!(new.len() == 2, "{arguments}: {new:?}");
+        ensure!(
+            new.iter().all(|record| record["error_type"] == kind),
+            "{new:?}"
+        );
+    }
+    let metrics = service.curl(Some(&read), &[], "/metrics")?.expect(200)?;
+    let metrics = metrics.body;
+    for (kind, count) in [("permission_denied", 2), ("validation_error", 4)] {
+        let line = format!("mantlet_refusals_total{{error_type=\"{kind}\"}} {count}");
+        ensure!(metrics.contains(&line), "{line}: {metrics}");
+    }
+    service
+        .curl(Some("mlt_guessed"), &[], "/tools")?
+        .expect(401)?;
+    let told = || {
+        let log = service.log();
+        let mut lines = log
+            .lines()
+            .filter(|line| line.contains("request turned away"));
+        lines
+            .find(|line| line.contains("\"status\":401"))
+            .map(str::to_owned)
+    };
+    let line = wait::until("a line in the log", PROMPT, told)?;
+    ensure!(!line.contains("guessed"), "{line}");
+    Ok(())
+}
+
+fn refusals(log: &Path) -> Result<Vec<Value>> {
+    let text = fs::read_to_string(log)?;
+    let records = text.lines().map(serde_json::from_str);
+    let mut records = records.collect::<Result<Vec<Value>, _>>()?;
+    records.retain(|record| record["kind"] == "refused");
+    Ok(records)
 }
 
 #[test]

@@ -246,6 +246,21 @@ fn good() -> String {
     json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string()
 }
 
+/// A problem, or an error in the protocol's own words.
+fn says_why(answer: &Answer) -> Result<()> {
+    let json = answer.json().with_context(|| format!("{answer:?}"))?;
+    let kind = answer.header("content-type").unwrap_or_default();
+    let is_problem = kind == "application/problem+json"
+        && json["status"] == answer.status
+        && json["detail"]
+            .as_str()
+            .is_some_and(|detail| detail.len() > 10)
+        && json["recovery_suggestion"].is_string();
+    let is_error = kind == "application/json" && json["error"]["code"].is_i64();
+    ensure!(is_problem || is_error, "{answer:?}");
+    Ok(())
+}
+
 #[test]
 fn mcp_refuses_what_is_no_message() -> Result<()> {
     let service = start()?;
@@ -282,7 +297,7 @@ fn mcp_refuses_what_is_no_message() -> Result<()> {
     for (body, why) in cases {
         let answer = ask(&service, &admin, "POST /mcp", &more, &body).context(why)?;
         ensure!((400..500).contains(&answer.status), "{why}: {answer:?}");
-        ensure!(answer.body.len() > 10, "{why}: it says why: {answer:?}");
+        says_why(&answer).context(why)?;
     }
     nothing_ran(&service)
 }
@@ -331,7 +346,7 @@ fn mcp_refuses_headers_that_do_not_fit() -> Result<()> {
         let more = format!("{more}\r\n{CLOSE}");
         let answer = ask(&service, &admin, &line, &more, call.as_bytes()).context(why)?;
         ensure!((400..500).contains(&answer.status), "{why}: {answer:?}");
-        ensure!(answer.body.len() > 10, "{why}: it says why: {answer:?}");
+        says_why(&answer).context(why)?;
     }
     nothing_ran(&service)
 }

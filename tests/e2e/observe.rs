@@ -169,6 +169,8 @@ fn health_and_readiness_follow_the_executor() -> Result<()> {
     ensure!(checks["executor"]["status"] == "healthy", "{body:#}");
     ensure!(checks["executor"]["priority"] == "critical", "{body:#}");
     ensure!(checks["policy"]["status"] == "healthy", "{body:#}");
+    // In the state directory, which no key names.
+    ensure!(checks["disk_store"]["status"].is_string(), "{body:#}");
     let version = checks["tool_nmap"]["details"]["version"].as_str();
     ensure!(
         version.is_some_and(|version| !version.is_empty()),

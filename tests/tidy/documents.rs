@@ -8,6 +8,7 @@ use harness::running::run;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -163,7 +164,7 @@ fn relative_links_in_documents_lead_somewhere() -> Result<()> {
     Ok(())
 }
 
-fn help(program: &std::path::Path, args: &[&str]) -> Result<String> {
+fn help(program: &Path, args: &[&str]) -> Result<String> {
     let ended = run(Command::new(program).args(args), Duration::from_secs(10))?;
     Ok(ended.expect_code(0)?.stdout)
 }
@@ -294,7 +295,7 @@ fn the_threats_name_files_and_tests_that_exist() -> Result<()> {
     let words = text.split('`').skip(1).step_by(2);
     let (mut files, mut tests) = (0, 0);
     for word in words {
-        if word.ends_with(".rs") {
+        if Path::new(word).extension().is_some_and(|kind| kind == "rs") {
             ensure!(root()?.join(word).is_file(), "{word}");
             files += 1;
         } else if word.matches('_').count() > 2 {

@@ -36,7 +36,7 @@ Exit codes:
 pub struct RunArgs {
     /// The tool: a name from `mantlet tools`
     tool: String,
-    /// What to aim it at: an IPv4 address, a network such as 10.66.0.0/24, or a host name
+    /// What to aim it at: an address, a network such as 10.66.0.0/24, or a host name
     target: String,
     #[command(flatten)]
     call: CallArgs,

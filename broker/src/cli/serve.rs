@@ -21,6 +21,7 @@ use crate::access::{LiveTokens, TokenFile, first_token};
 use crate::config::Settings;
 use crate::identity;
 use crate::mcp::{Clients, Server};
+use crate::observe::audit::chain::Key;
 use crate::probes;
 use crate::rest;
 use crate::transport::http::bind::{Bound, Place};
@@ -110,7 +111,16 @@ pub(super) fn faults(settings: &Settings) -> Vec<String> {
     let tls = tls.err().map(|error| tls_fault(&error));
     let place = Place::find(&settings.service.listen).err();
     let place = place.map(|error| with_cause(&error));
-    tls.into_iter().chain(place).collect()
+    let key = settings
+        .audit_key_file
+        .as_deref()
+        .map(Key::read)
+        .transpose();
+    let key = key.err().map(|error| format!("audit.key_file: {error}"));
+    let log = settings.audit_file.as_deref().and_then(Path::parent);
+    let log = log.filter(|dir| !dir.as_os_str().is_empty() && !dir.is_dir());
+    let log = log.map(|dir| format!("audit.file: there is no directory {}", dir.display()));
+    tls.into_iter().chain(place).chain(key).chain(log).collect()
 }
 
 fn tls_fault(error: &tls::TlsError) -> String {

@@ -107,7 +107,7 @@ pub const KEYS: &[Key] = &[
             max: 65_536,
         },
         Preset::Integer(1024),
-        "Connections open at once; more are closed.",
+        "Connections open at once; more get 503 and are closed.",
     ),
     key(
         "server.max_sessions",

@@ -76,10 +76,10 @@ impl Layers {
             let (at, table) = (table.span().start, table.get_ref().as_ref());
             let entries = entries.get_ref().as_table().filter(|_| is_table(table));
             let Some(entries) = entries else {
-                let tables = KEYS
-                    .iter()
-                    .filter_map(|key| Some(key.path.split_once('.')?.0));
-                fail(at, unknown(table, tables));
+                let keys = KEYS.iter().map(|key| key.path);
+                let tables = keys.clone().filter_map(|key| Some(key.split_once('.')?.0));
+                // A table, or a key that stands outside of its own.
+                fail(at, unknown(table, &tables.chain(keys)));
                 continue;
             };
             for (name, value) in in_order(entries) {
@@ -100,7 +100,7 @@ impl Layers {
     }
 
     fn lay(&mut self, dotted: &str, value: &DeValue<'_>, line: usize) -> Result<(), String> {
-        let key = find(dotted).ok_or_else(|| unknown(dotted, KEYS.iter().map(|key| key.path)))?;
+        let key = find(dotted).ok_or_else(|| unknown(dotted, &KEYS.iter().map(|key| key.path)))?;
         let set = from_toml(value).and_then(|set| admit(key.kind, set));
         let set = set.ok_or_else(|| format!("{dotted} takes {}", accepts(key.kind)))?;
         self.values.insert(key.path, (set, Source::File { line }));
@@ -175,8 +175,20 @@ impl Layers {
     }
 }
 
-fn unknown(given: &str, known: impl Iterator<Item = &'static str>) -> String {
-    match nearest(given, known) {
+fn unknown(given: &str, known: &(impl Iterator<Item = &'static str> + Clone)) -> String {
+    let last = |key: &str| key.rsplit('.').next().map(str::to_owned);
+    // `port` for server.port, `security.networks` for security.allowed_networks.
+    let ends_alike = |key: &&str| {
+        let (key, given) = (last(key), last(given));
+        key == given
+            || key
+                .zip(given)
+                .is_some_and(|(key, given)| key.ends_with(&format!("_{given}")))
+    };
+    let same_table = |key: &&str| key.split('.').next() == given.split('.').next();
+    let alike = || known.clone().filter(ends_alike);
+    let meant = alike().find(same_table).or_else(|| alike().next());
+    match nearest(given, known.clone()).or(meant) {
         Some(near) => format!("unknown key {given}; did you mean {near}?"),
         None => format!("unknown key {given}; `mantlet check --keys` lists the keys"),
     }
@@ -248,6 +260,16 @@ mod tests {
                 "debug = true\n",
                 "c.toml:1: unknown key debug",
                 "key outside a table",
+            ),
+            (
+                "port = 80\n",
+                "c.toml:1: unknown key port; did you mean server.port?",
+                "a key outside of its table",
+            ),
+            (
+                "[security]\nnetworks = []\n",
+                "c.toml:2: unknown key security.networks; did you mean security.allowed_networks?",
+                "the end of its name",
             ),
             (
                 "\n[tool]\ndefault_timeout = 0\n",

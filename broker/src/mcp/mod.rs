@@ -160,8 +160,7 @@ impl<E: RunTool> Server<E> {
             Ok(call) => call,
             Err(error) => {
                 let target = fields.get("target").and_then(|target| target.as_str());
-                let error = error.about(name, target.unwrap_or_default());
-                return Ok(result::undecoded(&error).into());
+                Call::undecodable(name, target.unwrap_or_default(), error)
             }
         };
         let token = context.meta.get_progress_token();

@@ -35,6 +35,9 @@ pub struct Call {
     pub correlation_id: Option<String>,
     /// Typed parameters by name.
     pub parameters: Vec<(String, ParamValue)>,
+    /// Why the rest can't be decoded. Such a call is refused by the pipeline, so
+    /// that it is bounded, counted and recorded as others that are refused.
+    pub fault: Option<CallError>,
 }
 
 impl Call {
@@ -48,6 +51,15 @@ impl Call {
             timeout_sec: None,
             correlation_id: None,
             parameters: Vec::new(),
+            fault: None,
+        }
+    }
+
+    /// A call that can't be decoded.
+    pub fn undecodable(tool: &str, target: &str, fault: CallError) -> Self {
+        Self {
+            fault: Some(fault),
+            ..Self::new(tool, target)
         }
     }
 

@@ -373,6 +373,9 @@ impl Engine {
         let profile = profile?;
         profile.name.clone_into(&mut outcome.tool);
         admit::granted(caller, profile)?;
+        if let Some(fault) = &call.fault {
+            return Err(fault.clone());
+        }
         let bounds = admit::bounds(settings, profile, call)?;
         let vetted = vet::vet(settings, profile, call)?;
         let (bounds, short) = bounds.fitted(profile, vetted.run.lasts(profile));

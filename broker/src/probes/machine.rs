@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use nix::sys::statvfs::statvfs;
 use serde_json::json;
 
-use crate::config::service::StorePlace;
 use crate::observe::health::{Check, Findings, Priority, Status};
 use crate::pipeline::Engine;
 
@@ -37,10 +36,7 @@ fn directories(engine: &Engine) -> Vec<(&'static str, PathBuf)> {
         let parent = file.parent().filter(|dir| !dir.as_os_str().is_empty());
         ("disk_audit", parent.unwrap_or(Path::new(".")).to_owned())
     });
-    let store = match &settings.store.place {
-        StorePlace::Directory(path) => Some(path.clone()),
-        StorePlace::State | StorePlace::Memory => None,
-    };
+    let store = engine.runs().store_directory().map(Path::to_owned);
     audit
         .into_iter()
         .chain(store.map(|path| ("disk_store", path)))

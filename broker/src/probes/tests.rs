@@ -21,7 +21,7 @@ fn engine(extra: &str) -> (tempfile::TempDir, Engine) {
 
 #[tokio::test]
 async fn without_an_executor_the_service_is_unhealthy_and_says_what_to_do() {
-    let (_dir, engine) = engine("[store]\ndirectory = \"/tmp\"\n");
+    let (_dir, engine) = engine("");
     engine.watch().metrics.set_executor_up(true);
     let health = start(&engine, "http", Vec::new());
     let report = health.report().await;
@@ -39,7 +39,7 @@ async fn without_an_executor_the_service_is_unhealthy_and_says_what_to_do() {
         executor.message
     );
     assert!(engine.metrics_text().contains("mantlet_executor_up 0\n"));
-    for name in ["circuit_breaker_nmap", "cpu", "memory", "disk_store"] {
+    for name in ["circuit_breaker_nmap", "cpu", "memory"] {
         assert_eq!(
             report.status_of(name),
             Some(Status::Healthy),

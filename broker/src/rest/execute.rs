@@ -23,6 +23,7 @@ use super::Service;
 use super::problem::Problem;
 use super::request::{JsonText, Named, RequestId};
 use super::schemas::{Execution, ProblemBody, ToolOutput};
+use crate::access::Role;
 use crate::outcome::Outcome;
 use crate::pipeline::call::Call;
 use crate::pipeline::caller::Caller;
@@ -70,10 +71,15 @@ pub(super) async fn execute(
     Extension(id): Extension<RequestId>,
     Named(name): Named,
     headers: HeaderMap,
-    JsonText(body): JsonText,
+    body: Result<JsonText, Problem>,
 ) -> Result<Response, Problem> {
-    let mut call = Call::from_json_body(&name, &body)?;
-    drop(body);
+    let mut call = match body {
+        Ok(JsonText(body)) => Call::from_json_body(&name, &body)
+            .unwrap_or_else(|error| Call::undecodable(&name, "", error)),
+        Err(problem) if caller.grant().may(Role::Execute) => return Err(problem),
+        // Who may run nothing is told that, whatever they send.
+        Err(problem) => Call::undecodable(&name, "", problem.error().clone()),
+    };
     // What the log says of the request and of the run is found by one id.
     call.correlation_id
         .get_or_insert_with(|| id.as_str().to_owned());

@@ -56,6 +56,11 @@ impl Problem {
         self
     }
 
+    /// The status that it is answered with.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// What went wrong.
     pub fn error(&self) -> &CallError {
         &self.error

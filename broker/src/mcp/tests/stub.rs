@@ -19,6 +19,10 @@ impl RunTool for Stub {
         let cancelled = Arc::clone(&self.cancelled);
         self.runs
             .start(info, observer, |live, observer| async move {
+                if let Some(fault) = call.fault {
+                    outcome.error = Some(fault.about(&call.tool, &call.target));
+                    return outcome;
+                }
                 end_of(
                     &call.target,
                     &live,

@@ -13,6 +13,7 @@ pub mod ask;
 mod unkept;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -172,6 +173,11 @@ impl Runs {
             count: watch::Sender::new(0),
             unkept: Mutex::default(),
         }))
+    }
+
+    /// Where runs are kept; `None` in memory.
+    pub fn store_directory(&self) -> Option<&Path> {
+        self.0.store.directory()
     }
 
     /// What is known of a call that has just come in.

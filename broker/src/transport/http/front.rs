@@ -10,6 +10,7 @@
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -31,9 +32,13 @@ use crate::config::service::Service;
 use crate::outcome::{CallError, ErrorType};
 use crate::rest::problem::{self, Problem};
 use crate::rest::request::RequestId;
+use crate::results::neutralise;
 
 /// How long a browser may remember what it may do.
 const PREFLIGHT_AGE: Duration = Duration::from_mins(10);
+
+/// Longest path that is logged of a request that is turned away, in characters.
+const PATH_CHARS_MAX: usize = 200;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static(RequestId::HEADER);
 
@@ -45,6 +50,31 @@ pub(super) struct Front {
     access: Access,
     bodies: Bodies,
     router: Router,
+    turned_away: TurnedAway,
+}
+
+/// What is said in the log of those who are not let in: a line a second at most,
+/// since anybody can cause them.
+#[derive(Debug, Default)]
+struct TurnedAway {
+    last: AtomicU64,
+    untold: AtomicU64,
+}
+
+impl TurnedAway {
+    fn tell(&self, peer: &Peer, path: &str, id: &RequestId, problem: &Problem) {
+        let now = jiff::Timestamp::now().as_second().unsigned_abs();
+        if self.last.swap(now, Ordering::Relaxed) == now {
+            self.untold.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let error = problem.error();
+        tracing::warn!(
+            request_id = id.as_str(), peer = peer.name, path = neutralise::line(path, PATH_CHARS_MAX),
+            status = problem.status().as_u16(), reason = %error.message,
+            untold = self.untold.swap(0, Ordering::Relaxed), "request turned away"
+        );
+    }
 }
 
 impl Front {
@@ -55,6 +85,7 @@ impl Front {
             access,
             bodies: Bodies::new(service.request_timeout),
             router,
+            turned_away: TurnedAway::default(),
         }
     }
 
@@ -68,7 +99,13 @@ impl Front {
             tracing::error!(request_id = id.as_str(), "a request handler panicked");
             Err(broken())
         });
-        let response = answer.unwrap_or_else(Problem::into_response);
+        let response = answer.unwrap_or_else(|problem| {
+            // 401 and 403, and 421: a wrong token, role or name.
+            if matches!(problem.status().as_u16(), 401 | 403 | 421) {
+                self.turned_away.tell(peer, &path, &id, &problem);
+            }
+            problem.into_response()
+        });
         let mut response = problem::finish(response, id.as_str());
         tracing::debug!(
             request_id = id.as_str(), %method, path, peer = peer.name,

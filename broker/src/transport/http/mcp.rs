@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Extension;
 use axum::body::{Body, to_bytes};
-use axum::http::{Method, Request, StatusCode};
-use axum::response::Response;
+use axum::http::{Method, Request, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, any};
 use futures::StreamExt as _;
 use rmcp::ServerHandler;
@@ -30,9 +30,13 @@ use super::sessions::{ASKING, Asking, Sessions};
 use crate::outcome::{CallError, ErrorType};
 use crate::pipeline::caller::Caller;
 use crate::rest::problem::Problem;
+use crate::results::neutralise;
 
 /// When a session may be free again, in seconds.
 const RETRY_AFTER_SEC: u64 = 5;
+
+/// Longest refusal of the library's that is passed on, in bytes.
+const REFUSAL_BYTES_MAX: usize = 1024;
 
 /// Longest request that opens a session or a stream, in bytes: the library keeps
 /// what a client says of itself for as long as that lasts.
@@ -127,6 +131,9 @@ impl<S: ServerHandler + Send + 'static> McpEndpoint<S> {
             // It is ended by then, and clients take 202 for a failure.
             *response.status_mut() = StatusCode::OK;
         }
+        if response.status().is_client_error() && !is_json(&response) {
+            return Ok(in_our_words(response).await);
+        }
         if !listens {
             return Ok(response);
         }
@@ -134,6 +141,45 @@ impl<S: ServerHandler + Send + 'static> McpEndpoint<S> {
         let drain = self.drain.clone().cancelled_owned();
         Ok(response.map(|body| Body::from_stream(body.into_data_stream().take_until(drain))))
     }
+}
+
+fn is_json(response: &Response) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.contains("json")
+}
+
+/// The library's refusal, which is a line of text, as a problem.
+async fn in_our_words(response: Response) -> Response {
+    let (parts, body) = response.into_parts();
+    let text = to_bytes(body, REFUSAL_BYTES_MAX).await.unwrap_or_default();
+    let text = neutralise::line(&String::from_utf8_lossy(&text), REFUSAL_BYTES_MAX);
+    // It takes a body that can't be read for one of another type.
+    let is_unread = text.starts_with("fail to deserialize");
+    let (status, kind, remedy) = match parts.status {
+        StatusCode::UNSUPPORTED_MEDIA_TYPE if is_unread => (
+            StatusCode::BAD_REQUEST,
+            ErrorType::ValidationError,
+            "send one JSON-RPC 2.0 message",
+        ),
+        StatusCode::NOT_FOUND => (
+            parts.status,
+            ErrorType::NotFound,
+            "begin a session with `initialize`, or call without one in the protocol's later version",
+        ),
+        status => (
+            status,
+            ErrorType::ValidationError,
+            "send what the protocol's streamable HTTP transport asks for; see `MCP over HTTP` in OPERATING.md",
+        ),
+    };
+    let problem = Problem::with_status(status, CallError::new(kind, text, remedy));
+    let allow = parts.headers.get(header::ALLOW).cloned();
+    let problem = match allow {
+        Some(allow) => problem.header(header::ALLOW, allow),
+        None => problem,
+    };
+    problem.into_response()
 }
 
 /// The method of a message, whatever else it holds.
