@@ -144,15 +144,13 @@ fn clients_show_certificates_where_they_are_asked_for() -> Result<()> {
             "--request",
             "POST",
         ];
-        service.curl(None, &shown, "/nothing")?.expect(alone)?;
+        // An administrator's, about a tool that isn't there.
+        let path = "/tools/none/disable";
+        service.curl(None, &shown, path)?.expect(alone)?;
         let admin = service.admin()?;
-        service
-            .curl(Some(&admin), &shown, "/nothing")?
-            .expect(404)?;
-        service
-            .curl(Some("garbage"), &shown, "/nothing")?
-            .expect(401)?;
-        let none = service.curl(Some(&admin), &["--cacert", &ca], "/nothing");
+        service.curl(Some(&admin), &shown, path)?.expect(404)?;
+        service.curl(Some("garbage"), &shown, path)?.expect(401)?;
+        let none = service.curl(Some(&admin), &["--cacert", &ca], path);
         ensure!(none.is_err(), "without a certificate: {none:?}");
         let (cert, key) = (format!("{dir}/stranger.pem"), format!("{dir}/stranger.key"));
         let strange = ["--cacert", &ca, "--cert", &cert, "--key", &key];
