@@ -66,6 +66,12 @@ pub(crate) fn explain(
         Ok(approved) => approved,
         Err(refused) => return complain(&refused.message, &refused.remedy),
     };
+    let sandbox = &approved.tool.profile.sandbox;
+    let verdicts = match seccomp::verdicts(sandbox, is_raw(&approved)) {
+        Ok(verdicts) => verdicts,
+        Err(error) => return complain(&error.to_string(), "correct the profile's calls"),
+    };
+    let tables = tables(executor, &approved, verdicts);
     let mut out = io::stdout().lock();
     let written = match form {
         Form::Bpf if out.is_terminal() => {
@@ -73,8 +79,8 @@ pub(crate) fn explain(
             return complain("a program is not for a terminal", remedy);
         }
         Form::Bpf => out.write_all(&program(&approved)),
-        Form::Json => writeln!(out, "{}", json(executor, &approved)),
-        Form::Text => text(&tables(executor, &approved), &mut out),
+        Form::Json => writeln!(out, "{}", json(tables)),
+        Form::Text => text(&tables, &mut out),
     };
     match written.and_then(|()| out.flush()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -153,7 +159,11 @@ fn is_raw(approved: &Approved<'_>) -> bool {
     approved.capabilities != CapabilitySet::EMPTY
 }
 
-fn tables(executor: &Executor, approved: &Approved<'_>) -> Vec<Table> {
+fn tables(
+    executor: &Executor,
+    approved: &Approved<'_>,
+    verdicts: Vec<(String, String)>,
+) -> Vec<Table> {
     let tool = approved.tool;
     vec![
         Table {
@@ -189,7 +199,7 @@ fn tables(executor: &Executor, approved: &Approved<'_>) -> Vec<Table> {
         Table {
             name: "calls",
             columns: &["call", "verdict", "reason"],
-            rows: calls(approved),
+            rows: calls(approved, verdicts),
         },
         Table {
             name: "limits",
@@ -316,10 +326,8 @@ fn sockets(approved: &Approved<'_>) -> Vec<Vec<String>> {
     rows
 }
 
-fn calls(approved: &Approved<'_>) -> Vec<Vec<String>> {
+fn calls(approved: &Approved<'_>, verdicts: Vec<(String, String)>) -> Vec<Vec<String>> {
     let sandbox = &approved.tool.profile.sandbox;
-    // They were compiled when the tool was prepared, so they can be had.
-    let verdicts = seccomp::verdicts(sandbox, is_raw(approved)).unwrap_or_default();
     let reason_of = |call: &str| {
         let allowed = sandbox.allow.iter().map(|row| (&row.name, &row.reason));
         let refused = sandbox.errno.iter().map(|row| (&row.name, &row.reason));
@@ -358,7 +366,7 @@ fn program(approved: &Approved<'_>) -> Vec<u8> {
     program.iter().flat_map(instruction).collect()
 }
 
-fn json(executor: &Executor, approved: &Approved<'_>) -> Json {
+fn json(tables: Vec<Table>) -> Json {
     let table = |table: Table| {
         let row = |row: Vec<String>| {
             let cells = table.columns.iter().zip(row);
@@ -371,7 +379,7 @@ fn json(executor: &Executor, approved: &Approved<'_>) -> Json {
         let rows = table.rows.into_iter().map(row).collect();
         (table.name.to_owned(), Json::List(rows))
     };
-    Json::Object(tables(executor, approved).into_iter().map(table).collect())
+    Json::Object(tables.into_iter().map(table).collect())
 }
 
 /// Widest column that is padded for.

@@ -100,6 +100,21 @@ fn the_self_test_says_what_it_cant_do() -> Result<()> {
         return Ok(());
     };
     let executor = ExecutorProcess::start(&lab, &Options::plain(identity::lent()))?;
+    // Its file has a capability that this executor can't pass on.
+    let report: Value = {
+        let ended = executor
+            .ask(&lab, "selftest", &["--json"])?
+            .expect_code(0)?;
+        serde_json::from_str(&ended.stdout)?
+    };
+    let untried = list(&report, "untried")?;
+    let ping = untried.iter().find(|each| each["tool"] == "ping");
+    let tried = list(&report, "sandboxes")?;
+    let is_tried = tried.iter().any(|each| each["tool"] == "ping");
+    ensure!(
+        ping.is_some() != is_tried,
+        "ping is either tried or named: {untried:?}"
+    );
     let cases: [(&[&str], i32, &str); 3] = [
         (
             &["--tool", "netcat"],

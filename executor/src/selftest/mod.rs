@@ -13,6 +13,7 @@
 //! so; nothing is sent to an address outside this host.
 
 pub(crate) mod attempts;
+mod quick;
 mod report;
 pub(crate) mod table;
 
@@ -25,11 +26,12 @@ use nix::errno::Errno;
 use nix::unistd::{dup, getpid};
 use protocol::event::Exit;
 
+pub(crate) use self::quick::quick;
 pub(crate) use self::report::report;
 use self::table::{ANOTHER_ARCHITECTURE, Allowance, Attempt, Layer};
 use crate::Executor;
 use crate::launch::{Launch, Pad};
-use crate::log::Level;
+use crate::refusal::chain;
 use crate::sandbox::caps::CapabilitySet;
 use crate::sandbox::landlock::Rules;
 use crate::sandbox::seccomp::{self, Filter};
@@ -63,6 +65,9 @@ pub(crate) enum SelfTestError {
         /// What was tried.
         attempt: String,
     },
+    /// Nothing was tried, so nothing was shown.
+    #[error("no tool can run here, so there is no sandbox to try; see `mantlet-executor check`")]
+    NoSandbox,
     /// There is no tool of that name whose sandbox could be tried.
     #[error("there is no tool {0} that can run; `mantlet-executor check` lists them")]
     NoTool(String),
@@ -125,6 +130,8 @@ pub(crate) struct Found<'a> {
     pub(crate) controls: Vec<Outcome>,
     /// Each sandbox with its outcomes.
     pub(crate) beds: Vec<(Bed<'a>, Vec<Outcome>)>,
+    /// Tools that can't run, and why: their sandboxes were not tried.
+    pub(crate) untried: Vec<(&'a str, String)>,
 }
 
 /// Makes each attempt outside of any sandbox, in a directory of its own. To be
@@ -181,18 +188,22 @@ pub(crate) fn attempts<'a>(
     // What a program must not find: a descriptor that is left open to it.
     let _inherited = dup(io::stderr()).map_err(io::Error::from)?;
     let attempts = table::all();
-    let mut beds = Vec::new();
-    for tool in &executor.tools {
-        if wish
-            .tool
+    let (mut beds, mut untried) = (Vec::new(), Vec::new());
+    let is_meant = |tool: &&Tool| {
+        wish.tool
             .as_ref()
             .is_none_or(|name| *name == tool.profile.name)
-        {
-            beds.extend(beds_of(executor, pad, tool, &program)?);
+    };
+    for tool in executor.tools.iter().filter(is_meant) {
+        beds.extend(beds_of(executor, pad, tool, &program)?);
+        if let Err(error) = &tool.state {
+            untried.push((tool.profile.name.as_str(), chain(error)));
         }
     }
-    if let (true, Some(name)) = (beds.is_empty(), &wish.tool) {
-        return Err(SelfTestError::NoTool(name.clone()));
+    match &wish.tool {
+        Some(name) if beds.is_empty() => return Err(SelfTestError::NoTool(name.clone())),
+        None if beds.is_empty() => return Err(SelfTestError::NoSandbox),
+        Some(_) | None => {}
     }
     let mut tried = Vec::new();
     for bed in beds {
@@ -215,75 +226,8 @@ pub(crate) fn attempts<'a>(
         attempts,
         controls,
         beds: tried,
+        untried,
     })
-}
-
-/// The attempts that are made at every start. Those that kill come last: where a
-/// profile lists no socket, the first of these is the end.
-const QUICK: &[&str] = &[
-    "read-accounts",
-    "list-root",
-    "create-in-tmp",
-    "map-writable-code",
-    "call-setsid",
-    "socket-unix-stream",
-    "socket-packet-datagram",
-    "call-ptrace",
-];
-
-/// Makes a few attempts in each sandbox, at the start of serving: one process for
-/// each.
-///
-/// # Errors
-///
-/// Names the first that got through: then nothing may be served. A sandbox in
-/// which this program can't run, since its profile is for one that needs less, is
-/// logged.
-pub(crate) fn quick(executor: &Executor, pad: &mut Pad) -> Result<(), SelfTestError> {
-    let program = Program::of_this_process()?;
-    let mut attempts = table::all();
-    attempts.retain(|attempt| QUICK.contains(&attempt.name.as_str()));
-    let place = |attempt: &Attempt| QUICK.iter().position(|name| *name == attempt.name);
-    attempts.sort_by_key(place);
-    let names = QUICK.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let (mut beds, mut trials) = (Vec::new(), Trials::default());
-    for tool in &executor.tools {
-        for bed in beds_of(executor, pad, tool, &program)? {
-            bed.start(executor, pad, &program, (&names, None), &mut trials)?;
-            beds.push(bed);
-        }
-    }
-    for (bed, ended) in beds.iter().zip(trials.ends()) {
-        let mut said = ended
-            .as_ref()
-            .map(|ended| lines(&ended.stdout))
-            .unwrap_or_default();
-        // The last one has no line: it is what the process came to.
-        let made = said.len();
-        said.push((String::new(), outcome_of_the_end(ended)));
-        for (attempt, (_, outcome)) in attempts.iter().zip(&said) {
-            match bed.judge(attempt, outcome) {
-                Verdict::Stopped | Verdict::Allowed => {}
-                Verdict::Through => {
-                    return Err(SelfTestError::Through {
-                        tool: bed.name(),
-                        attempt: attempt.name.clone(),
-                    });
-                }
-                Verdict::Otherwise => {
-                    let fields: [(&str, &dyn std::fmt::Display); 3] = [
-                        ("sandbox", &bed.name()),
-                        ("attempt", &attempt.name),
-                        ("made", &made),
-                    ];
-                    executor
-                        .log
-                        .event(Level::Warn, "self-test-not-made", &fields);
-                }
-            }
-        }
-    }
-    Ok(())
 }
 
 fn beds_of<'a>(

@@ -155,6 +155,9 @@ fn summary(found: &Found<'_>, out: &mut impl Write) -> io::Result<()> {
         "{silent} of {} attempts (!) prove nothing here: outside of a sandbox they fail too",
         found.attempts.len()
     )?;
+    for (tool, why) in &found.untried {
+        writeln!(out, "not tried: {tool}: {why}")?;
+    }
     for [what, how] in weaker(found) {
         writeln!(out, "weaker on this kernel: {what}: {how}")?;
     }
@@ -216,6 +219,10 @@ fn json(executor: &Executor, found: &Found<'_>, wish: &Wish) -> Json {
             ("otherwise", count(Verdict::Otherwise)),
         ])
     });
+    let untried = found
+        .untried
+        .iter()
+        .map(|(tool, why)| Json::object([("tool", Json::text(*tool)), ("why", Json::text(why))]));
     let without = wish.without.map_or("", super::table::Layer::as_str);
     Json::object([
         ("version", Json::text(env!("CARGO_PKG_VERSION"))),
@@ -235,6 +242,7 @@ fn json(executor: &Executor, found: &Found<'_>, wish: &Wish) -> Json {
         ("without", Json::text(without)),
         ("weaker", Json::List(weaker.collect())),
         ("sandboxes", Json::List(beds.collect())),
+        ("untried", Json::List(untried.collect())),
         ("attempts", Json::List(attempts(found))),
         ("passed", Json::Flag(found.failures().is_empty())),
     ])

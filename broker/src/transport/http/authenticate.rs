@@ -74,10 +74,14 @@ impl Access {
 /// The role that a request needs; `None` where anybody may ask.
 pub(super) fn needed(method: &Method, path: &str) -> Option<Role> {
     let reads = method == Method::GET || method == Method::HEAD;
+    let posts = method == Method::POST;
     match path {
         "/" | "/livez" if reads => None,
-        "/config" | "/reload" => Some(Role::Admin),
-        _ if path.ends_with("/enable") || path.ends_with("/disable") => Some(Role::Admin),
+        "/config" => Some(Role::Admin),
+        "/reload" if posts => Some(Role::Admin),
+        _ if posts && (path.ends_with("/enable") || path.ends_with("/disable")) => {
+            Some(Role::Admin)
+        }
         _ if method == Method::DELETE && path.starts_with("/runs/") => Some(Role::Execute),
         // Running tools, here and over MCP, needs more: the pipeline sees to that
         // and records who was refused. Of what isn't there the router says so.
@@ -184,6 +188,7 @@ mod tests {
             );
         }
     }
+
     #[test]
     fn every_route_that_changes_something_is_named() {
         let api = include_str!("../../../../docs/API.md");

@@ -37,8 +37,9 @@ use crate::results::neutralise;
 /// How long a browser may remember what it may do.
 const PREFLIGHT_AGE: Duration = Duration::from_mins(10);
 
-/// Longest path that is logged of a request that is turned away, in characters.
-const PATH_CHARS_MAX: usize = 200;
+/// Longest path and reason that are logged of a request that is turned away, in
+/// characters.
+const TOLD_CHARS_MAX: usize = 200;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static(RequestId::HEADER);
 
@@ -68,11 +69,17 @@ impl TurnedAway {
             self.untold.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let error = problem.error();
+        // Both may repeat what the client sent.
+        let [path, reason] =
+            [path, &problem.error().message].map(|text| neutralise::line(text, TOLD_CHARS_MAX));
         tracing::warn!(
-            request_id = id.as_str(), peer = peer.name, path = neutralise::line(path, PATH_CHARS_MAX),
-            status = problem.status().as_u16(), reason = %error.message,
-            untold = self.untold.swap(0, Ordering::Relaxed), "request turned away"
+            request_id = id.as_str(),
+            peer = peer.name,
+            path,
+            reason,
+            status = problem.status().as_u16(),
+            untold = self.untold.swap(0, Ordering::Relaxed),
+            "request turned away"
         );
     }
 }
